@@ -1,0 +1,14 @@
+//! The pure core of Hermes: what a plan is, what a run is, and the one function that changes a run.
+//!
+//! Nothing here reads a clock, draws a random number, or does I/O; time, identities and jitter are arguments. The core
+//! knows nothing of websites' quality: a plan of arbitrary services with arbitrary workers is first-class.
+
+pub mod ids;
+pub mod limits;
+pub mod ports;
+pub mod status;
+pub mod time;
+
+pub use ids::{Domain, EventId, InvalidName, PlanId, RunId, ServiceName, WebsiteId, WorkerKey};
+pub use status::{RunStatus, ServiceStatus, UnknownStatus};
+pub use time::Timestamp;

@@ -1,0 +1,101 @@
+//! Every limit has a name here, and the relations between limits are asserted when the crate is compiled.
+//! Units come last in the name.
+
+/// Services of one plan.
+pub const PLAN_SERVICES_MAX: usize = 1_024;
+/// Dependencies of one plan, all services together.
+pub const PLAN_DEPENDENCIES_MAX: usize = 8_192;
+/// Bytes of a plan id, service name, worker key or website id.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of a display name or description.
+pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
+/// Bytes of a domain or seed URL.
+pub const DOMAIN_BYTES_MAX: usize = 2_048;
+/// Bytes of the parameters of one service in a plan, as JSON.
+pub const PARAMS_BYTES_MAX: usize = 16 * 1_024;
+
+/// Shortest run that a plan may ask for.
+pub const RUN_DURATION_MIN_MS: u64 = 1_000;
+/// Longest run that a plan may ask for: a day.
+pub const RUN_DURATION_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Shortest time-out of a service.
+pub const SERVICE_TIMEOUT_MIN_MS: u64 = 100;
+/// Most attempts at one service within one revision of a run.
+pub const ATTEMPTS_MAX: u32 = 10;
+
+/// Time before a run's deadline that belongs to synthesis, at most.
+pub const SYNTHESIS_RESERVE_MAX_MS: u64 = 2_000;
+/// The same as a share of the run's duration: one part in this many, where that is shorter.
+pub const SYNTHESIS_RESERVE_PARTS: u64 = 10;
+/// A retry that would leave its attempt less than this does not start.
+pub const ATTEMPT_MIN_MS: u64 = 50;
+/// How much longer than an attempt's own time-out the dispatcher waits for the worker to report it.
+pub const TIMEOUT_GRACE_MS: u64 = 2_000;
+
+/// First back-off; doubles with each attempt.
+pub const BACKOFF_BASE_MS: u64 = 500;
+/// Longest back-off.
+pub const BACKOFF_CAP_MS: u64 = 30_000;
+/// Longest `Retry-After` that is honoured; a longer one fails the attempt for good.
+pub const RETRY_AFTER_MAX_MS: u64 = 10 * 60 * 1_000;
+
+/// A worker that holds a job renews its lease this often.
+pub const HEARTBEAT_MS: u64 = 4_000;
+/// A job whose lease was not renewed for this long is delivered to another worker.
+pub const LEASE_MS: u64 = 12_000;
+/// A job that was being executed while this many workers died is failed as poison.
+pub const POISON_DEATHS: u32 = 3;
+/// An attempt that is still running after this long sends a "started" notice.
+pub const STARTED_NOTICE_AFTER_MS: u64 = 40;
+
+/// Bytes of one HTTP request body that the API reads.
+pub const BODY_BYTES_MAX: usize = 1_024 * 1_024;
+/// Bytes of one service's result.
+pub const RESULT_BYTES_MAX: usize = 1_024 * 1_024;
+/// Bytes of an error message that is kept.
+pub const ERROR_BYTES_MAX: usize = 1_024;
+/// Bytes of a foreign body that an error quotes.
+pub const EXCERPT_BYTES_MAX: usize = 200;
+/// Runs in one batch submission.
+pub const BATCH_RUNS_MAX: usize = 1_000;
+/// Runs of one page of a list.
+pub const PAGE_RUNS_MAX: usize = 200;
+/// Events of one page of a log.
+pub const PAGE_EVENTS_MAX: usize = 1_000;
+/// Bytes of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Runs changed by one transaction.
+pub const TRANSITION_RUNS_MAX: usize = 256;
+/// Late results recorded per service; further ones are only counted.
+pub const LATE_RESULTS_MAX: usize = 16;
+
+/// The part of a run of `duration_ms` that is kept for synthesis.
+#[must_use]
+pub const fn synthesis_reserve_ms(duration_ms: u64) -> u64 {
+    let share = duration_ms / SYNTHESIS_RESERVE_PARTS;
+    if share < SYNTHESIS_RESERVE_MAX_MS { share } else { SYNTHESIS_RESERVE_MAX_MS }
+}
+
+const _: () = {
+    assert!(SERVICE_TIMEOUT_MIN_MS < RUN_DURATION_MIN_MS, "a service must fit into the shortest run");
+    assert!(RUN_DURATION_MIN_MS < RUN_DURATION_MAX_MS);
+    assert!(SYNTHESIS_RESERVE_PARTS > 1, "the reserve must leave time for the services");
+    assert!(ATTEMPT_MIN_MS <= SERVICE_TIMEOUT_MIN_MS, "every permitted time-out must allow an attempt");
+    assert!(BACKOFF_BASE_MS <= BACKOFF_CAP_MS);
+    assert!(HEARTBEAT_MS * 3 <= LEASE_MS, "two heartbeats may be lost before a lease ends");
+    assert!(LEASE_MS < 15_000, "a worker's death is noticed within 15 s");
+    assert!(RESULT_BYTES_MAX <= BODY_BYTES_MAX, "a result must fit into the body of a callback");
+    assert!(EXCERPT_BYTES_MAX < ERROR_BYTES_MAX);
+    assert!(PARAMS_BYTES_MAX < BODY_BYTES_MAX);
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_a_tenth_of_a_short_run_and_two_seconds_of_a_long_one() {
+        assert_eq!(synthesis_reserve_ms(1_000), 100);
+        assert_eq!(synthesis_reserve_ms(300_000), 2_000);
+    }
+}

@@ -1,0 +1,3 @@
+//! The ports: what the engine and the workers need from the world, as traits. Adapters implement them.
+
+pub mod http;

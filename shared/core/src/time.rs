@@ -1,0 +1,117 @@
+//! Points in time, as the store's clock gives them.
+//!
+//! Nothing in this crate reads a clock: a [`Timestamp`] is always an argument. Durations are `u64` milliseconds with
+//! the unit in their name (`timeout_ms`), because that is how they travel in JSON.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+///
+/// In JSON and in text it is RFC 3339 in UTC with exactly three fractional digits: `2025-01-27T10:00:00.000Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// The text is not an RFC 3339 date-time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not an RFC 3339 date-time such as 2025-01-27T10:00:00.000Z")]
+pub struct InvalidTimestamp {
+    /// What was given.
+    pub text: String,
+}
+
+impl Timestamp {
+    /// The epoch itself.
+    pub const EPOCH: Self = Self(0);
+
+    /// From milliseconds since the epoch.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This point, `millis` milliseconds later; saturates.
+    #[must_use]
+    pub const fn plus_ms(self, millis: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(millis))
+    }
+
+    /// This point, `millis` milliseconds earlier; saturates.
+    #[must_use]
+    pub const fn minus_ms(self, millis: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(millis))
+    }
+
+    /// Milliseconds from `earlier` to this point, 0 if `earlier` is not earlier.
+    #[must_use]
+    pub const fn since_ms(self, earlier: Self) -> u64 {
+        let distance = self.0.saturating_sub(earlier.0);
+        if distance > 0 { distance.unsigned_abs() } else { 0 }
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(at) => write!(f, "{at:.3}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match jiff::Timestamp::from_str(text) {
+            Ok(at) => Ok(Self(at.as_millisecond())),
+            Err(_) => Err(InvalidTimestamp { text: text.to_owned() }),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_written_with_three_fractional_digits() {
+        let at: Timestamp = "2025-01-27T10:00:00Z".parse().expect("valid");
+        assert_eq!(at.to_string(), "2025-01-27T10:00:00.000Z");
+        assert_eq!(at.plus_ms(150_000).to_string(), "2025-01-27T10:02:30.000Z");
+    }
+
+    #[test]
+    fn text_that_is_no_date_time_is_refused_with_an_example() {
+        let error = "yesterday".parse::<Timestamp>().expect_err("no date-time");
+        assert_eq!(error.to_string(), "'yesterday' is not an RFC 3339 date-time such as 2025-01-27T10:00:00.000Z");
+    }
+
+    #[test]
+    fn the_distance_to_a_later_point_is_zero() {
+        let at = Timestamp::from_millis(5);
+        assert_eq!(at.since_ms(at.plus_ms(10)), 0);
+        assert_eq!(at.plus_ms(10).since_ms(at), 10);
+    }
+}
