@@ -319,7 +319,9 @@ mod tests {
 
     #[test]
     fn what_is_no_website_is_refused() {
-        for text in ["", "ftp://example.com", "http://user:pw@example.com", "example.com/path", "exa mple.com", "http://"] {
+        for text in
+            ["", "ftp://example.com", "http://user:pw@example.com", "example.com/path", "exa mple.com", "http://"]
+        {
             assert!(text.parse::<Domain>().is_err(), "{text}");
         }
     }

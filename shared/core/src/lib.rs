@@ -4,11 +4,19 @@
 //! knows nothing of websites' quality: a plan of arbitrary services with arbitrary workers is first-class.
 
 pub mod ids;
+pub mod json;
+pub mod kbase;
 pub mod limits;
+pub mod plan;
 pub mod ports;
+pub mod run;
 pub mod status;
 pub mod time;
+pub mod wire;
 
 pub use ids::{Domain, EventId, InvalidName, PlanId, RunId, ServiceName, WebsiteId, WorkerKey};
+pub use json::{InvalidJson, Json};
+pub use plan::{Plan, PlanError, PlanHash, PlanProblem, PlanSpec};
+pub use run::{Run, RunSummary};
 pub use status::{RunStatus, ServiceStatus, UnknownStatus};
 pub use time::Timestamp;

@@ -1,3 +1,5 @@
 //! The ports: what the engine and the workers need from the world, as traits. Adapters implement them.
 
 pub mod http;
+pub mod queue;
+pub mod store;

@@ -1,0 +1,1 @@
+//! Real servers and processes for tests: each test gets its own database and key prefix, so that tests run in parallel.
