@@ -3,6 +3,7 @@
 //! [`PlanSpec`] is what people write, [`Plan`] is what the engine trusts. A run carries its plan frozen: the
 //! canonical text and its SHA-256, so that a later version never re-plans an open run.
 
+mod shipped;
 mod spec;
 mod validate;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use shipped::shipped;
 pub use spec::{MAX_ATTEMPTS_DEFAULT, PlanSpec, ServiceSpec};
 pub use validate::PlanProblem;
 
