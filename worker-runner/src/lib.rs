@@ -1,1 +1,4 @@
 //! stub
+
+pub mod http_worker;
+pub mod site;
