@@ -1,1 +1,5 @@
-//! stub
+//! The control plane: the API, the engine that loads, decides, commits and delivers, and synthesis. It sees the core,
+//! the diagnosis and the ports, never an adapter; `main.rs` wires those in.
+
+pub mod api;
+pub mod engine;

@@ -66,8 +66,27 @@ pub const PAGE_EVENTS_MAX: usize = 1_000;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Runs changed by one transaction.
 pub const TRANSITION_RUNS_MAX: usize = 256;
-/// Late results recorded per service; further ones are only counted.
-pub const LATE_RESULTS_MAX: usize = 16;
+/// Submissions that wait for their commit; one more is refused, so that accepting stays fast under overload.
+pub const SUBMISSIONS_WAITING_MAX: usize = 4_096;
+/// Commands (cancel, re-run, notes, callbacks) that wait for their commit.
+pub const COMMANDS_WAITING_MAX: usize = 4_096;
+
+/// A dispatcher compares store and queue this often.
+pub const RECONCILE_EVERY_MS: u64 = 3_000;
+/// Jobs younger than this are not compared: their publication may be under way.
+pub const RECONCILE_GRACE_MS: u64 = 1_500;
+/// Open runs that are compared at a time.
+pub const RECONCILE_PAGE_RUNS: usize = 200;
+/// A dispatcher looks for due runs at least this often, even when it knows of none.
+pub const TIMER_POLL_MS: u64 = 1_000;
+/// A watcher of a run looks again at least this often: another dispatcher may have changed the run.
+pub const WATCH_POLL_MS: u64 = 500;
+/// First and longest pause of a loop whose store or queue does not answer.
+pub const OUTAGE_PAUSE_MIN_MS: u64 = 50;
+/// See [`OUTAGE_PAUSE_MIN_MS`].
+pub const OUTAGE_PAUSE_MAX_MS: u64 = 2_000;
+/// A client's command is given up after this many tries at an unavailable store.
+pub const COMMAND_TRIES: u32 = 3;
 
 /// The part of a run of `duration_ms` that is kept for synthesis.
 #[must_use]
@@ -84,6 +103,8 @@ const _: () = {
     assert!(BACKOFF_BASE_MS <= BACKOFF_CAP_MS);
     assert!(HEARTBEAT_MS * 3 <= LEASE_MS, "two heartbeats may be lost before a lease ends");
     assert!(LEASE_MS < 15_000, "a worker's death is noticed within 15 s");
+    assert!(RECONCILE_GRACE_MS < RECONCILE_EVERY_MS, "a lost job is found by the second comparison at the latest");
+    assert!(OUTAGE_PAUSE_MIN_MS < OUTAGE_PAUSE_MAX_MS);
     assert!(RESULT_BYTES_MAX <= BODY_BYTES_MAX, "a result must fit into the body of a callback");
     assert!(EXCERPT_BYTES_MAX < ERROR_BYTES_MAX);
     assert!(PARAMS_BYTES_MAX < BODY_BYTES_MAX);

@@ -161,7 +161,6 @@ impl ServiceState {
 
 impl Run {
     /// Accepts a run: the decision records its start and hands its first wave to the queue.
-    #[must_use]
     pub fn start(new: NewRun, now: Timestamp) -> Decision {
         decide::start(new, now)
     }

@@ -88,7 +88,8 @@ impl Run {
     }
 
     /// The status that follows from the services once all have settled.
-    pub(super) fn verdict(&self) -> RunStatus {
+    #[must_use]
+    pub fn verdict(&self) -> RunStatus {
         let past_deadline = |class: ErrorClass| class == ErrorClass::DeadlinePassed;
         if self.count(ServiceStatus::Cancelled) > 0 {
             RunStatus::Cancelled

@@ -1,0 +1,105 @@
+//! What the engine counts, in the OpenMetrics text format.
+
+use std::sync::atomic::AtomicU64;
+
+use hermes_core::kbase::{Fact, KbaseEvent};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::Mutex;
+
+type ByStatus = Family<Vec<(String, String)>, Counter>;
+
+/// The engine's counters, and a registry that others may add theirs to.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    pub(super) runs_accepted: Counter,
+    runs_settled: ByStatus,
+    services_settled: ByStatus,
+    attempts_failed: Counter,
+    late_results: Counter,
+    pub(super) republished_jobs: Counter,
+    pub(super) publish_failures: Counter,
+    pub(super) synthesis_failures: Counter,
+    pub(super) refused_inputs: Counter,
+    open_runs: Gauge<u64, AtomicU64>,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let metrics = Self {
+            registry: Mutex::new(Registry::with_prefix("hermes")),
+            runs_accepted: Counter::default(),
+            runs_settled: Family::default(),
+            services_settled: Family::default(),
+            attempts_failed: Counter::default(),
+            late_results: Counter::default(),
+            republished_jobs: Counter::default(),
+            publish_failures: Counter::default(),
+            synthesis_failures: Counter::default(),
+            refused_inputs: Counter::default(),
+            open_runs: Gauge::default(),
+        };
+        metrics.register(|registry| {
+            registry.register("runs_accepted", "Runs accepted by this process", metrics.runs_accepted.clone());
+            registry.register("runs_settled", "Runs settled by this process", metrics.runs_settled.clone());
+            registry.register("services_settled", "Services settled by this process", metrics.services_settled.clone());
+            registry.register("attempts_failed", "Attempts that another one follows", metrics.attempts_failed.clone());
+            registry.register("late_results", "Reports that came too late to count", metrics.late_results.clone());
+            registry.register("republished_jobs", "Jobs that the queue had lost", metrics.republished_jobs.clone());
+            registry.register("publish_failures", "Failed publications", metrics.publish_failures.clone());
+            registry.register("synthesis_failures", "Runs without a diagnosis", metrics.synthesis_failures.clone());
+            registry.register("refused_inputs", "Inputs that the store refused", metrics.refused_inputs.clone());
+            registry.register("open_runs", "Runs in the store that are not settled", metrics.open_runs.clone());
+        });
+        metrics
+    }
+
+    /// Adds metrics to the registry.
+    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// Sets the number of open runs, which only the store knows.
+    pub fn set_open_runs(&self, count: u64) {
+        self.open_runs.set(count);
+    }
+
+    /// Everything, in the OpenMetrics text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        encode(&mut text, &registry).expect("writing to a string does not fail");
+        text
+    }
+
+    /// Counts a recorded event.
+    pub(super) fn count(&self, event: &KbaseEvent) {
+        let by_status = |family: &ByStatus, status: &str| {
+            family.get_or_create(&vec![("status".to_owned(), status.to_owned())]).inc();
+        };
+        match Fact::from_columns(&event.service, &event.kind, &event.payload) {
+            Ok(Fact::RunSettled(end)) => by_status(&self.runs_settled, end.status.as_str()),
+            Ok(Fact::ServiceCompleted(_)) => by_status(&self.services_settled, "completed"),
+            Ok(Fact::ServiceEnded(end)) => by_status(&self.services_settled, end.status.as_str()),
+            Ok(Fact::AttemptFailed { .. }) => {
+                self.attempts_failed.inc();
+            }
+            Ok(Fact::LateReported { .. }) => {
+                self.late_results.inc();
+            }
+            Ok(
+                Fact::RunStarted(_)
+                | Fact::WaveQueued { .. }
+                | Fact::ServiceStarted { .. }
+                | Fact::ServiceDeferred { .. }
+                | Fact::Diagnosed { .. }
+                | Fact::Noted(_),
+            )
+            | Err(_) => {}
+        }
+    }
+}

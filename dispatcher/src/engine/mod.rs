@@ -1,0 +1,218 @@
+//! The engine: loads runs, lets the core decide, commits, delivers. It holds no state of its own that matters: a
+//! killed dispatcher leaves nothing behind that another one, or the next start, does not pick up from the store.
+//!
+//! Four loops, each of which may run in any number of dispatchers at once: accept submissions, apply commands, apply
+//! what workers report, wake runs that are due; a fifth reconciles store and queue.
+
+mod accept;
+mod callback;
+mod console;
+mod metrics;
+mod outage;
+mod publish;
+mod reconcile;
+mod reports;
+mod synthesis;
+mod timers;
+mod transition;
+mod watch;
+
+use std::sync::Arc;
+
+use hermes_core::limits::{COMMANDS_WAITING_MAX, SUBMISSIONS_WAITING_MAX};
+use hermes_core::ports::entropy::Entropy;
+use hermes_core::ports::queue::JobQueue;
+use hermes_core::ports::store::{Idempotency, Store, StoreError};
+use hermes_core::run::{Event, Illegal};
+use hermes_core::{Domain, Plan, Run, RunId, WebsiteId};
+use hermes_diagnosis::RuleBook;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use callback::CallbackSigner;
+pub use metrics::Metrics;
+pub use watch::Watcher;
+
+use accept::PendingSubmission;
+use transition::{Input, Reply};
+
+/// What the engine is made of.
+pub struct EngineParts {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// The hint.
+    pub queue: Arc<dyn JobQueue>,
+    /// The rules of the diagnosis.
+    pub book: Arc<RuleBook>,
+    /// Identities and jitter.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where external workers reach this deployment's API, for results that come later; without it none is offered.
+    pub public_url: Option<url::Url>,
+}
+
+/// A handle to the running engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    submissions: mpsc::Sender<PendingSubmission>,
+    commands: mpsc::Sender<Input>,
+}
+
+/// What all loops share.
+struct Shared {
+    store: Arc<dyn Store>,
+    queue: Arc<dyn JobQueue>,
+    book: Arc<RuleBook>,
+    entropy: Arc<dyn Entropy>,
+    public_url: Option<url::Url>,
+    signer: CallbackSigner,
+    metrics: Metrics,
+    watchers: watch::Watchers,
+    timer: Notify,
+}
+
+/// A run that someone wants.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The website.
+    pub website_id: WebsiteId,
+    /// The domain to look at.
+    pub domain: Domain,
+    /// The plan; it must be stored.
+    pub plan: Arc<Plan>,
+    /// What makes the submission repeatable.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug)]
+pub enum Submitted {
+    /// A new run, durable.
+    Accepted(Box<Run>),
+    /// The same request came before: this is its run.
+    Repeated(RunId),
+    /// The key came before with another request: nothing was accepted.
+    KeyReused,
+}
+
+/// Why a submission was not accepted. Nothing was kept; the client may repeat it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The store does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The store is out of space.
+    #[error("{0}")]
+    Full(String),
+    /// Too many submissions wait for their commit.
+    #[error("{SUBMISSIONS_WAITING_MAX} submissions are waiting to be written; try again in a moment")]
+    Overloaded,
+}
+
+/// Why a command was not applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such run.
+    #[error("there is no such run")]
+    NotFound,
+    /// The run is not in a state that allows it.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The store does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The store is out of space.
+    #[error("{0}")]
+    Full(String),
+}
+
+impl Engine {
+    /// Starts the loops. They end when `shutdown` is cancelled, each after the batch that it is at; `tasks` then
+    /// becomes empty.
+    pub async fn start(
+        parts: EngineParts,
+        tasks: &TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Result<Self, StoreError> {
+        let key = parts.store.callback_key(parts.entropy.key()).await?;
+        let shared = Arc::new(Shared {
+            store: parts.store,
+            queue: parts.queue,
+            book: parts.book,
+            entropy: parts.entropy,
+            public_url: parts.public_url,
+            signer: CallbackSigner::new(key),
+            metrics: Metrics::new(),
+            watchers: watch::Watchers::default(),
+            timer: Notify::new(),
+        });
+        let (submissions, submitted) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
+        let (commands, commanded) = mpsc::channel(COMMANDS_WAITING_MAX);
+        tasks.spawn(accept::run(shared.clone(), submitted, shutdown.clone()));
+        tasks.spawn(transition::run_commands(shared.clone(), commanded, shutdown.clone()));
+        tasks.spawn(reports::run(shared.clone(), shutdown.clone()));
+        tasks.spawn(timers::run(shared.clone(), shutdown.clone()));
+        tasks.spawn(reconcile::run(shared.clone(), shutdown));
+        Ok(Self { shared, submissions, commands })
+    }
+
+    /// Accepts a run. It is durable when this returns; dropping the future does not take it back.
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        match self.submissions.try_send(PendingSubmission { submission, reply }) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => return Err(EngineError::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(EngineError::Unavailable(STOPPING.to_owned())),
+        }
+        answer.await.unwrap_or_else(|_| Err(EngineError::Unavailable(STOPPING.to_owned())))
+    }
+
+    /// Applies an event to a run and gives the run as it is afterwards, durably.
+    pub async fn command(&self, run_id: RunId, event: Event) -> Result<Run, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let input = Input { run_id, event, reply: Reply::Command(reply) };
+        if self.commands.send(input).await.is_err() {
+            return Err(CommandError::Unavailable(STOPPING.to_owned()));
+        }
+        answer.await.unwrap_or_else(|_| Err(CommandError::Unavailable(STOPPING.to_owned())))
+    }
+
+    /// Tells when a run may have changed.
+    #[must_use]
+    pub fn watch(&self, run_id: RunId) -> Watcher {
+        self.shared.watchers.watch(run_id)
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &Arc<dyn JobQueue> {
+        &self.shared.queue
+    }
+
+    /// What the engine counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// Identities and jitter.
+    #[must_use]
+    pub fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.shared.entropy
+    }
+
+    /// Makes and checks the tokens of results that come later.
+    #[must_use]
+    pub fn callback_signer(&self) -> &CallbackSigner {
+        &self.shared.signer
+    }
+}
+
+const STOPPING: &str = "the dispatcher is stopping";

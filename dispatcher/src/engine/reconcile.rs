@@ -1,0 +1,91 @@
+//! Compares what the store says must be in the queue with what the queue knows, and publishes what is missing.
+//!
+//! This one level-triggered loop repairs a crash between commit and publish, a flush, a failover that lost writes, and a
+//! queue that was restarted empty. A queue that has everything causes no publication, however long it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hermes_core::limits::{RECONCILE_EVERY_MS, RECONCILE_GRACE_MS, RECONCILE_PAGE_RUNS};
+use hermes_core::ports::queue::QueueError;
+use hermes_core::ports::store::StoreError;
+use hermes_core::run::JobOrder;
+use hermes_core::{Run, RunId, Timestamp};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::Shared;
+use super::outage::Outage;
+
+#[derive(Debug, thiserror::Error)]
+enum ReconcileError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let mut outage = Outage::none("reconciler");
+    // At start there is no grace: whoever was to publish may have died.
+    let mut grace_ms = 0;
+    while !shutdown.is_cancelled() {
+        match shared.reconcile(grace_ms, &shutdown).await {
+            Ok(()) => {
+                outage.over();
+                grace_ms = RECONCILE_GRACE_MS;
+            }
+            Err(error) => {
+                outage.pause(&error, &shutdown).await;
+                continue;
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(RECONCILE_EVERY_MS)) => {}
+        }
+    }
+}
+
+impl Shared {
+    async fn reconcile(&self, grace_ms: u64, shutdown: &CancellationToken) -> Result<(), ReconcileError> {
+        let mut after: Option<RunId> = None;
+        while !shutdown.is_cancelled() {
+            let page = self.store.open_runs(after, RECONCILE_PAGE_RUNS).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id());
+            let now = self.store.now().await?;
+            self.republish_missing(&page, now, grace_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn republish_missing(&self, runs: &[Run], now: Timestamp, grace_ms: u64) -> Result<(), ReconcileError> {
+        let orders: Vec<(&Run, JobOrder)> = runs
+            .iter()
+            .flat_map(|run| run.open_jobs(now).into_iter().map(move |order| (run, order)))
+            .filter(|(run, order)| is_old_enough(run, order, now, grace_ms))
+            .collect();
+        if orders.is_empty() {
+            return Ok(());
+        }
+        let asked: Vec<JobOrder> = orders.iter().map(|(_, order)| order.clone()).collect();
+        let missing = self.queue.missing(&asked).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: std::collections::HashSet<_> = missing.into_iter().collect();
+        let orders: Vec<(&Run, &JobOrder)> =
+            orders.iter().filter(|(_, order)| missing.contains(&order.id)).map(|(run, order)| (*run, order)).collect();
+        let jobs = self.jobs(&orders, &[]).await?;
+        self.queue.publish(&jobs).await?;
+        self.metrics.republished_jobs.inc_by(jobs.len() as u64);
+        info!(jobs = jobs.len(), "the queue had lost jobs, published them again");
+        Ok(())
+    }
+}
+
+fn is_old_enough(run: &Run, order: &JobOrder, now: Timestamp, grace_ms: u64) -> bool {
+    let queued_at = run.service(&order.id.service).and_then(|state| state.queued_at);
+    queued_at.is_some_and(|at| now.since_ms(at) >= grace_ms)
+}

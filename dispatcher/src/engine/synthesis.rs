@@ -1,0 +1,111 @@
+//! From a run's results to its diagnosis. Whatever goes wrong here becomes the run's `synthesis_error`; the run settles
+//! in any case.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use hermes_core::kbase::KbaseEvent;
+use hermes_core::ports::store::{StoreError, Transaction};
+use hermes_core::wire::printable;
+use hermes_core::{EventId, Json, Run, RunId};
+use hermes_diagnosis::{Input, RuleBook, ServiceOutcome, synthesise};
+use tracing::error;
+
+use super::publish::result_of;
+
+/// Everything that one diagnosis is made from.
+pub(super) struct Material {
+    run: Run,
+    results: HashMap<EventId, Json>,
+    previous: Option<Json>,
+}
+
+/// Reads what the diagnoses of `runs` need: each run with the events of the transition that it is in.
+pub(super) async fn gather(
+    transaction: &mut dyn Transaction,
+    runs: Vec<(&Run, &[KbaseEvent])>,
+) -> Result<Vec<Material>, StoreError> {
+    let mut results: HashMap<RunId, HashMap<EventId, Json>> = HashMap::new();
+    let mut missing = Vec::new();
+    for (run, fresh) in &runs {
+        let fresh: HashMap<EventId, Json> =
+            fresh.iter().filter_map(|event| Some((event.event_id, result_of(event)?))).collect();
+        missing.extend(run.result_events().map(|(_, id)| id).filter(|id| !fresh.contains_key(id)));
+        results.insert(run.id(), fresh);
+    }
+    if !missing.is_empty() {
+        for event in transaction.events(&missing).await? {
+            if let Some(result) = result_of(&event) {
+                results.entry(event.run_id).or_default().insert(event.event_id, result);
+            }
+        }
+    }
+    let sites: Vec<_> = runs.iter().map(|(run, _)| (run.id(), run.state().website_id.clone())).collect();
+    let mut previous: HashMap<RunId, Json> = transaction.previous_diagnoses(&sites).await?.into_iter().collect();
+    let material = |(run, _): (&Run, _)| Material {
+        run: run.clone(),
+        results: results.remove(&run.id()).unwrap_or_default(),
+        previous: previous.remove(&run.id()),
+    };
+    Ok(runs.into_iter().map(material).collect())
+}
+
+/// Makes the diagnoses away from the async threads; each is a JSON text or the reason why there is none.
+pub(super) async fn diagnose_all(book: Arc<RuleBook>, materials: Vec<Material>) -> Vec<(RunId, Result<Json, String>)> {
+    let ids: Vec<RunId> = materials.iter().map(|material| material.run.id()).collect();
+    let work = move || materials.iter().map(|material| (material.run.id(), diagnose(&book, material))).collect();
+    match tokio::task::spawn_blocking(work).await {
+        Ok(diagnoses) => diagnoses,
+        Err(error) => {
+            error!(error = %error, "synthesis was torn off");
+            ids.into_iter().map(|id| (id, Err("synthesis was torn off".to_owned()))).collect()
+        }
+    }
+}
+
+fn diagnose(book: &RuleBook, material: &Material) -> Result<Json, String> {
+    let run = &material.run;
+    let (run_id, state) = (run.id().to_string(), run.state());
+    let services = run.services().map(|(service, state)| ServiceOutcome {
+        service: service.name().as_str(),
+        display_name: service.display_name(),
+        required: service.required(),
+        status: state.status,
+        error: state.error.as_ref().map(|error| error.message.as_str()),
+        error_class: state.error.as_ref().map(|error| error.class.as_str()),
+        duration_ms: state.duration_ms,
+        result: state
+            .result_seq
+            .and_then(|seq| material.results.get(&EventId { run_id: run.id(), seq }))
+            .map(Json::raw),
+    });
+    let input = Input {
+        run_id: &run_id,
+        website_id: state.website_id.as_str(),
+        domain: state.domain.as_str(),
+        plan_id: run.plan().id().as_str(),
+        run_status: run.verdict(),
+        revision: state.revision,
+        services: services.collect(),
+        previous: material.previous.as_ref().map(Json::raw),
+    };
+    // A defect in a rule must not keep a run from settling.
+    match catch_unwind(AssertUnwindSafe(|| synthesise(book, &input))) {
+        Ok(Ok(diagnosis)) => Ok(Json::of(&diagnosis)),
+        Ok(Err(error)) => {
+            error!(run.id = %run_id, error = %error, "synthesis failed");
+            Err(error.to_string())
+        }
+        Err(panic) => {
+            let text = panic_text(panic.as_ref());
+            error!(run.id = %run_id, error = text, "synthesis panicked");
+            Err(printable(&format!("synthesis panicked: {text}"), hermes_core::limits::ERROR_BYTES_MAX))
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+}

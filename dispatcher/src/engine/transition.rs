@@ -1,0 +1,284 @@
+//! The transition: take runs under a lock, decide, make diagnoses, commit, and only then deliver.
+//!
+//! If the process dies before the commit, nothing happened and the cause comes again. If it dies after it, what was
+//! not delivered is found by the reconciler, and a cause that comes again is a no-op.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hermes_core::kbase::KbaseEvent;
+use hermes_core::limits::{COMMAND_TRIES, TRANSITION_RUNS_MAX};
+use hermes_core::ports::store::{Change, Claim, StoreError, Transaction};
+use hermes_core::run::{Decision, Effect, Event, Illegal, JobOrder, decide};
+use hermes_core::{Run, RunId, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::outage::Outage;
+use super::{CommandError, Shared, console, synthesis};
+
+/// Something that happened to a run, and who wants to know what became of it.
+pub(super) struct Input {
+    pub(super) run_id: RunId,
+    pub(super) event: Event,
+    pub(super) reply: Reply,
+}
+
+/// Who wants to know.
+pub(super) enum Reply {
+    /// Nobody.
+    None,
+    /// A client that waits for the durable outcome.
+    Command(oneshot::Sender<Result<Run, CommandError>>),
+}
+
+/// What is to be done for one run once its decision is committed.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub(super) events: Vec<KbaseEvent>,
+    pub(super) publish: Vec<JobOrder>,
+    pub(super) revoke: Vec<JobOrder>,
+}
+
+impl Outbox {
+    /// Sorts effects; says whether a diagnosis is wanted.
+    pub(super) fn take(&mut self, effects: Vec<Effect>) -> bool {
+        let mut synthesise = false;
+        for effect in effects {
+            match effect {
+                Effect::Record(event) => self.events.push(event),
+                Effect::Publish(order) => self.publish.push(order),
+                Effect::Revoke(order) => self.revoke.push(order),
+                Effect::Synthesise => synthesise = true,
+            }
+        }
+        synthesise
+    }
+}
+
+/// A run on its way through a transition.
+struct Taken {
+    run: Run,
+    taken_seq: u64,
+    outbox: Outbox,
+    synthesise: bool,
+}
+
+type Outcome = Result<Result<Run, CommandError>, StoreError>;
+
+/// Applies what clients command.
+pub(super) async fn run_commands(
+    shared: Arc<Shared>,
+    mut commands: mpsc::Receiver<Input>,
+    shutdown: CancellationToken,
+) {
+    let mut outage = Outage::none("commands");
+    let mut batch = Vec::with_capacity(TRANSITION_RUNS_MAX);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            count = commands.recv_many(&mut batch, TRANSITION_RUNS_MAX) => if count == 0 { return },
+        }
+        let inputs: Vec<Input> = std::mem::take(&mut batch);
+        for tried in 1..=COMMAND_TRIES {
+            match shared.apply(&inputs).await {
+                Ok(outcomes) => {
+                    outage.over();
+                    answer(inputs, outcomes);
+                    break;
+                }
+                Err(error) if tried == COMMAND_TRIES => {
+                    let refused = inputs.iter().map(|_| Err(refusal(&error))).collect();
+                    answer(inputs, refused);
+                    break;
+                }
+                Err(error) => outage.pause(&error, &shutdown).await,
+            }
+        }
+    }
+}
+
+fn answer(inputs: Vec<Input>, outcomes: Vec<Result<Run, CommandError>>) {
+    for (input, outcome) in inputs.into_iter().zip(outcomes) {
+        match input.reply {
+            Reply::None => {}
+            // The client may have gone; what it commanded stands.
+            Reply::Command(reply) => drop(reply.send(outcome)),
+        }
+    }
+}
+
+fn refusal(error: &StoreError) -> CommandError {
+    match error {
+        StoreError::Full(_) => CommandError::Full(error.to_string()),
+        StoreError::Conflict(_) | StoreError::Unavailable(_) | StoreError::Corrupt { .. } | StoreError::Defect(_) => {
+            CommandError::Unavailable(error.to_string())
+        }
+    }
+}
+
+impl Shared {
+    /// Applies inputs durably, each run's in the given order; the outcomes are in the order of the inputs. An error
+    /// means that nothing is known to have happened: repeat.
+    ///
+    /// Inputs that the store refuses together for a reason in one of them are applied one by one.
+    pub(super) async fn apply(&self, inputs: &[Input]) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
+        match self.transition(inputs).await {
+            Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) if inputs.len() > 1 => {
+                let mut outcomes = Vec::with_capacity(inputs.len());
+                for input in inputs {
+                    outcomes.push(self.apply_alone(input).await?);
+                }
+                Ok(outcomes)
+            }
+            Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) => {
+                let input = inputs.first().expect("a transition of nothing does not fail");
+                Ok(vec![self.apply_alone(input).await?])
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// One input; a refusal by the store is logged and final, so that it cannot come again for ever.
+    async fn apply_alone(&self, input: &Input) -> Outcome {
+        match self.transition(std::slice::from_ref(input)).await {
+            Ok(mut outcomes) => Ok(outcomes.remove(0)),
+            Err(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
+                self.metrics.refused_inputs.inc();
+                error!(run.id = %input.run_id, error = %error, "the store refuses what happened to a run, dropped");
+                Ok(Err(refusal(&error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn transition(&self, inputs: &[Input]) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
+        let mut ids: Vec<RunId> = inputs.iter().map(|input| input.run_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut transaction = self.store.begin(Claim::Runs(&ids)).await?;
+        let now = transaction.now();
+        let mut taken = take(transaction.as_mut());
+        let illegal: Vec<Option<CommandError>> = inputs
+            .iter()
+            .map(|input| match taken.get_mut(&input.run_id) {
+                Some(run) => run.decide(&input.event, now).err().map(CommandError::Illegal),
+                None => Some(CommandError::NotFound),
+            })
+            .collect();
+        let runs = self.finish(transaction, taken).await?;
+        Ok(illegal
+            .into_iter()
+            .zip(inputs)
+            .map(|(illegal, input)| match illegal {
+                Some(error) => Err(error),
+                None => runs.get(&input.run_id).cloned().ok_or(CommandError::NotFound),
+            })
+            .collect())
+    }
+
+    /// Wakes due runs, at most `limit`; gives how many there were.
+    pub(super) async fn wake_due(&self, limit: usize) -> Result<usize, StoreError> {
+        let mut transaction = self.store.begin(Claim::Due(limit)).await?;
+        let now = transaction.now();
+        let mut taken = take(transaction.as_mut());
+        let count = taken.len();
+        for run in taken.values_mut() {
+            run.decide(&Event::Woken, now).expect("every run may be woken");
+        }
+        self.finish(transaction, taken).await?;
+        Ok(count)
+    }
+
+    /// Diagnoses, commits, delivers; gives the runs as they are now.
+    async fn finish(
+        &self,
+        mut transaction: Box<dyn Transaction>,
+        mut taken: HashMap<RunId, Taken>,
+    ) -> Result<HashMap<RunId, Run>, StoreError> {
+        let now = transaction.now();
+        self.diagnose(transaction.as_mut(), &mut taken, now).await?;
+        let mut changes = Vec::with_capacity(taken.len());
+        for taken in taken.values().filter(|taken| !taken.outbox.events.is_empty()) {
+            changes.push(Change::Update {
+                run: Box::new(taken.run.clone()),
+                taken_seq: taken.taken_seq,
+                events: taken.outbox.events.clone(),
+            });
+        }
+        if changes.is_empty() {
+            drop(transaction);
+        } else {
+            transaction.commit(changes).await?;
+        }
+        let runs = taken.iter().map(|(id, taken)| (*id, taken.run.clone())).collect();
+        self.deliver(taken.into_values().map(|taken| (taken.run, taken.outbox)).collect(), now).await;
+        Ok(runs)
+    }
+
+    /// Makes the diagnoses that are due, inside the transaction: a diagnosis and the settlement it belongs to are
+    /// committed together, and so exactly once.
+    async fn diagnose(
+        &self,
+        transaction: &mut dyn Transaction,
+        taken: &mut HashMap<RunId, Taken>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let due: Vec<RunId> = taken.iter().filter(|(_, taken)| taken.synthesise).map(|(id, _)| *id).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let subjects = due.iter().map(|id| &taken[id]).map(|taken| (&taken.run, taken.outbox.events.as_slice()));
+        let materials = synthesis::gather(transaction, subjects.collect()).await?;
+        for (id, diagnosis) in synthesis::diagnose_all(self.book.clone(), materials).await {
+            if diagnosis.is_err() {
+                self.metrics.synthesis_failures.inc();
+            }
+            let taken = taken.get_mut(&id).expect("materials are of taken runs");
+            taken.decide(&Event::Synthesised(diagnosis), now).expect("a diagnosis was due");
+        }
+        Ok(())
+    }
+
+    /// After the commit: tell the logs, the queue and the watchers. Best effort; the reconciler does what is missed.
+    pub(super) async fn deliver(&self, runs: Vec<(Run, Outbox)>, now: Timestamp) {
+        for (run, outbox) in &runs {
+            for event in &outbox.events {
+                self.metrics.count(event);
+                console::log(run, event);
+            }
+            if !outbox.events.is_empty() {
+                self.watchers.wake(run.id());
+            }
+        }
+        if runs.iter().any(|(run, _)| run.state().wake_at.is_some_and(|at| at.since_ms(now) < super::timers::SOON_MS)) {
+            self.timer.notify_one();
+        }
+        let revoked: Vec<JobOrder> = runs.iter().flat_map(|(_, outbox)| outbox.revoke.iter().cloned()).collect();
+        if !revoked.is_empty()
+            && let Err(error) = self.queue.revoke(&revoked).await
+        {
+            warn!(error = %error, jobs = revoked.len(), "cannot take jobs back, their results will be late ones");
+        }
+        self.publish(&runs).await;
+    }
+}
+
+fn take(transaction: &mut dyn Transaction) -> HashMap<RunId, Taken> {
+    let runs = transaction.take_runs().into_iter();
+    runs.map(|run| {
+        let taken_seq = run.state().last_seq;
+        (run.id(), Taken { run, taken_seq, outbox: Outbox::default(), synthesise: false })
+    })
+    .collect()
+}
+
+impl Taken {
+    fn decide(&mut self, event: &Event, now: Timestamp) -> Result<(), Illegal> {
+        let Decision { next, effects } = decide(&self.run, event, now)?;
+        self.run = next;
+        self.synthesise = self.outbox.take(effects) && self.run.awaits_synthesis();
+        Ok(())
+    }
+}
