@@ -43,7 +43,7 @@ async fn submission(item: &Json, position: usize, plans: &mut Plans<'_>) -> Resu
 }
 
 async fn submit(api: &Api, submission: Result<Submission, Problem>) -> Value {
-    let submitted = async { Ok(api.engine.submit(submission?).await?) };
+    let submitted = async { Ok::<_, Problem>(api.engine.submit(submission?).await?) };
     match submitted.await {
         Ok(Submitted::Accepted(run)) => {
             json!({"success": true, "run_id": run.id(), "status": run.status(), "location": run::path(run.id())})

@@ -20,11 +20,7 @@ use super::run::load;
 /// What the log calls a worker that it knows by its callback only.
 const WORKER: &str = "callback";
 
-pub(super) async fn deliver(
-    State(api): State<Api>,
-    segments: Segments,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(super) async fn deliver(State(api): State<Api>, segments: Segments, request: Request) -> Result<Response, Problem> {
     let job = job_of(&segments)?;
     let (parts, body) = request.into_parts();
     if !api.engine.callback_signer().verify(&job, bearer(&parts.headers)) {
@@ -173,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_its_code_and_message() {
-        let failed = answer(r#"{"ok": false, "error": {"code": "rate_limited", "message": "slow down", "details": {}}}"#);
+        let failed =
+            answer(r#"{"ok": false, "error": {"code": "rate_limited", "message": "slow down", "details": {}}}"#);
         let error = ServiceError::new(ErrorClass::RateLimited, "rate_limited: slow down");
         assert_eq!(failed.expect("read"), Answer::Failure { error, retryable: true });
         let silent = ServiceError::new(ErrorClass::WorkerError, "The worker reported a failure without saying which");

@@ -36,7 +36,8 @@ pub(super) async fn show(State(api): State<Api>, segments: Segments, uri: Uri) -
         earlier(&api, run_id, revision).await?
     };
     let event = event.ok_or_else(|| {
-        let detail = format!("Revision {revision} of the run has no diagnosis; the run is at {}.", run.state().revision);
+        let detail =
+            format!("Revision {revision} of the run has no diagnosis; the run is at {}.", run.state().revision);
         Problem::new(Kind::NoDiagnosis, detail).with("revision", revision)
     })?;
     let KbaseEvent { event_id, created_at, payload, .. } = event;

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
-use hermes_core::limits::PAGE_EVENTS_MAX;
 use hermes_core::kbase::KbaseEvent;
+use hermes_core::limits::PAGE_EVENTS_MAX;
 use hermes_core::{RunId, RunStatus};
 use serde::Serialize;
 
@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn a_stream_is_for_those_who_accept_one() {
-        let wants = |text: &str| wants_stream(&HeaderMap::from_iter([(header::ACCEPT, text.parse().expect("a value"))]));
+        let wants =
+            |text: &str| wants_stream(&HeaderMap::from_iter([(header::ACCEPT, text.parse().expect("a value"))]));
         assert!(wants("text/event-stream"));
         assert!(wants("application/json;q=0.5, Text/Event-Stream;q=0.9"));
         assert!(!wants("application/json"));
@@ -83,7 +84,10 @@ mod tests {
     #[test]
     fn a_last_event_id_is_a_number() {
         let id = |text: &'static str| {
-            last_event_id(&HeaderMap::from_iter([("last-event-id".parse().expect("a name"), text.parse().expect("a value"))]))
+            last_event_id(&HeaderMap::from_iter([(
+                "last-event-id".parse().expect("a name"),
+                text.parse().expect("a value"),
+            )]))
         };
         assert_eq!(id("7").expect("a number"), Some(7));
         assert_eq!(id("seven").expect_err("no number").kind(), Kind::InvalidHeader);

@@ -23,10 +23,8 @@ pub(super) async fn live() -> Response {
 /// Whether runs can be accepted. Without the store they cannot (503). Without the queue they can: they are delivered
 /// when it is back (`degraded`).
 pub(super) async fn ready(State(api): State<Api>) -> Result<Response, Problem> {
-    let (store, queue) = tokio::join!(
-        answers("store", api.engine.store().ping()),
-        answers("queue", api.engine.queue().ping()),
-    );
+    let (store, queue) =
+        tokio::join!(answers("store", api.engine.store().ping()), answers("queue", api.engine.queue().ping()),);
     let word = |up: bool| if up { "ok" } else { "unavailable" };
     if !store {
         let problem = Problem::new(Kind::StoreUnavailable, "The store does not answer; no run can be accepted.");

@@ -72,8 +72,7 @@ fn is_usual(method: &Method) -> bool {
 /// The outermost layer.
 pub(super) async fn observe(State(api): State<Api>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let id = given_id(request.headers())
-        .unwrap_or_else(|| api.engine.entropy().identity().simple().to_string());
+    let id = given_id(request.headers()).unwrap_or_else(|| api.engine.entropy().identity().simple().to_string());
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let mut response = next.run(request).await;

@@ -379,7 +379,8 @@ mod tests {
 
     #[test]
     fn a_problem_keeps_the_customers_members() {
-        let problem = Problem::new(Kind::UnknownPlan, "There is no plan 'x'.").with("available_plans", vec!["quick-v1"]);
+        let problem =
+            Problem::new(Kind::UnknownPlan, "There is no plan 'x'.").with("available_plans", vec!["quick-v1"]);
         let expected = json!({
             "type": "urn:hermes:problem:unknown-plan",
             "title": "Unknown plan",

@@ -77,7 +77,8 @@ async fn begin(api: &Api, request: Request) -> Result<Begun, Problem> {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let invalid = |detail: String| Problem::new(Kind::InvalidHeader, detail).with("field", "Idempotency-Key");
-    let key = value.to_str().map_err(|_| invalid("An idempotency key has visible ASCII characters only.".to_owned()))?;
+    let key =
+        value.to_str().map_err(|_| invalid("An idempotency key has visible ASCII characters only.".to_owned()))?;
     key_problem(key).map_or(Ok(Some(key.to_owned())), |problem| Err(invalid(problem)))
 }
 

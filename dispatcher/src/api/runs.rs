@@ -7,9 +7,7 @@ use hermes_core::limits::PAGE_RUNS_MAX;
 use hermes_core::ports::store::{RunFilter, RunListing};
 use hermes_core::run::Waiting;
 use hermes_core::wire::ErrorClass;
-use hermes_core::{
-    EventId, Run, RunId, RunStatus, RunSummary, ServiceName, ServiceStatus, Timestamp, WorkerKey,
-};
+use hermes_core::{EventId, Run, RunId, RunStatus, RunSummary, ServiceName, ServiceStatus, Timestamp, WorkerKey};
 use serde::Serialize;
 
 use super::Api;

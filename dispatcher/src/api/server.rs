@@ -129,7 +129,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinHandle;
 
-    async fn started(router: Router, limits: ServerLimits) -> (SocketAddr, CancellationToken, JoinHandle<io::Result<()>>) {
+    async fn started(
+        router: Router,
+        limits: ServerLimits,
+    ) -> (SocketAddr, CancellationToken, JoinHandle<io::Result<()>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let shutdown = CancellationToken::new();

@@ -62,9 +62,8 @@ impl Wanted {
 pub(super) fn key_problem(key: &str) -> Option<String> {
     let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len());
     let graphic = key.chars().all(|c| !c.is_control());
-    (!fits || !graphic).then(|| {
-        format!("An idempotency key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes and no control characters.")
-    })
+    (!fits || !graphic)
+        .then(|| format!("An idempotency key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes and no control characters."))
 }
 
 /// The answer to a key that came with another request before.
@@ -138,7 +137,10 @@ mod tests {
     fn a_request_is_the_same_whatever_its_order_and_wait() {
         let hash = |text| wanted(text).expect("valid").hash();
         let one = hash(r#"{"website_id": "s", "domain": "example.com"}"#);
-        assert_eq!(one, hash(r#"{"wait": false, "domain": "example.com", "plan_id": "standard-v1", "website_id": "s"}"#));
+        assert_eq!(
+            one,
+            hash(r#"{"wait": false, "domain": "example.com", "plan_id": "standard-v1", "website_id": "s"}"#)
+        );
         assert_ne!(one, hash(r#"{"website_id": "s", "domain": "example.org"}"#));
     }
 
