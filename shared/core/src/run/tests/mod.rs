@@ -1,0 +1,10 @@
+//! Each rule of the core as a sentence, and properties over random plans and random histories.
+
+mod attempts;
+mod cancel_and_rerun;
+mod deadlines;
+mod flow;
+mod late;
+mod log;
+mod properties;
+mod world;
