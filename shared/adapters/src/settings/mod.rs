@@ -1,0 +1,256 @@
+//! Settings: read once, whole, before anything else happens. `hermes.default.toml` is their manual and their defaults.
+//!
+//! Deliberately absent: changing settings while the process runs, and the configuration of external workers, which is
+//! theirs (`<WORKER_KEY>_BASE_URL`).
+
+mod address;
+mod error;
+mod layers;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hermes_core::WorkerKey;
+use url::Url;
+
+pub use address::{DatabaseUrl, SecretUrl};
+pub use error::{SettingsError, SettingsProblem, Source};
+
+use crate::telemetry::LogFormat;
+use layers::Layers;
+use read::Reader;
+
+/// The manual of every setting, and its default.
+pub const DEFAULT_FILE: &str = include_str!("../../../../hermes.default.toml");
+/// The file that is read if none is named.
+pub const LOCAL_FILE: &str = "hermes.toml";
+/// Names the file, if the command line does not.
+pub const CONFIG_VARIABLE: &str = "HERMES_CONFIG";
+
+/// Everything that can be set. Each process uses the sections that it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `[database]`: where the runs live.
+    pub database: Database,
+    /// `[redis]`: what carries jobs and reports.
+    pub redis: Redis,
+    /// `[api]`: where and to whom the API answers.
+    pub api: Api,
+    /// `[worker]`: how jobs are executed.
+    pub worker: Worker,
+    /// `[embedded]`: the all-in-one process.
+    pub embedded: Embedded,
+    /// `[log]`: what is said about it all.
+    pub log: Log,
+    /// Odd things that stop nothing, to be logged once logging works.
+    pub warnings: Vec<String>,
+}
+
+/// Where the runs live.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Database {
+    /// Which store.
+    pub url: DatabaseUrl,
+    /// Whether a dispatcher brings the schema up to date when it starts.
+    pub migrate_at_start: bool,
+}
+
+/// What carries jobs and reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redis {
+    /// The server.
+    pub url: SecretUrl,
+    /// What the names of all keys begin with.
+    pub prefix: String,
+}
+
+/// Where and to whom the API answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Api {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// The address under which external workers reach the API, if it is not the listening one.
+    pub public_url: Option<Url>,
+    /// Whether the API may answer on an address that others reach.
+    pub allow_without_key: bool,
+}
+
+/// How jobs are executed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worker {
+    /// The worker keys to serve; empty means all that can be served.
+    pub keys: Vec<WorkerKey>,
+    /// Jobs of one key at the same time.
+    pub concurrency: usize,
+    /// How long running jobs may take to finish once the process was told to stop.
+    pub grace: Duration,
+    /// Whether targets may be on private addresses.
+    pub allow_private_targets: bool,
+}
+
+/// The all-in-one process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedded {
+    /// Its folder; `None` if the system has no usual place for it and nobody named one.
+    pub data: Option<PathBuf>,
+}
+
+/// What is said about it all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// Which messages.
+    pub filter: String,
+    /// Whether the filter is another one than the default.
+    pub filter_is_chosen: bool,
+}
+
+impl Settings {
+    /// Reads the settings of this process: defaults, the file, the environment.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with everything that is wrong; the process must not start.
+    pub fn load(config: Option<&Path>) -> Result<Self, SettingsError> {
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let named = config.map(Path::to_owned).or_else(|| {
+            let (_, path) = environment.iter().find(|(name, value)| name == CONFIG_VARIABLE && !value.is_empty())?;
+            Some(path.into())
+        });
+        let file = match named {
+            Some(path) => Some(read_file(&path)?),
+            None if Path::new(LOCAL_FILE).exists() => Some(read_file(Path::new(LOCAL_FILE))?),
+            None => None,
+        };
+        Self::from_layers(file.as_ref().map(|(path, text)| (path.as_str(), text.as_str())), &environment)
+    }
+
+    /// Lays `file` (its name and text) and then `environment` over the defaults.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with everything that is wrong.
+    pub fn from_layers(file: Option<(&str, &str)>, environment: &[(String, String)]) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(Layers::new(DEFAULT_FILE, file, environment)?);
+        let database = Database {
+            url: reader.text("database.url", DatabaseUrl::parse, || DatabaseUrl::Sqlite(PathBuf::new())),
+            migrate_at_start: reader.flag("database.migrate_at_start"),
+        };
+        let redis = Redis {
+            url: reader.text("redis.url", |text| SecretUrl::parse(text, &["redis", "rediss"]), unread_redis),
+            prefix: reader.text("redis.prefix", prefix, String::new),
+        };
+        let api = Api {
+            listen: reader.text("api.listen", listen, || SocketAddr::from(([127, 0, 0, 1], 0))),
+            public_url: reader.text("api.public_url", public_url, || None),
+            allow_without_key: reader.flag("api.allow_without_key"),
+        };
+        let worker = Worker {
+            keys: reader.list("worker.keys"),
+            concurrency: reader.number("worker.concurrency", 1..=1_024),
+            grace: Duration::from_secs(reader.number("worker.grace_seconds", 0..=3_600)),
+            allow_private_targets: reader.flag("worker.allow_private_targets"),
+        };
+        let embedded =
+            Embedded { data: reader.text("embedded.data", |text| Ok(data_folder(text, environment)), || None) };
+        let log = Log {
+            format: reader.text("log.format", str::parse, || LogFormat::Text),
+            filter: reader.text("log.filter", filter, String::new),
+            filter_is_chosen: reader.differs("log.filter"),
+        };
+        let warnings = reader.finish()?;
+        Ok(Self { database, redis, api, worker, embedded, log, warnings })
+    }
+}
+
+impl Api {
+    /// Refuses an address that others can reach, unless that was allowed. Whoever listens asks first.
+    ///
+    /// # Errors
+    /// [`SettingsError`] that names both keys.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        if self.listen.ip().is_loopback() || self.allow_without_key {
+            return Ok(());
+        }
+        let message = format!(
+            "others can reach {}, and the API has no keys yet; listen on 127.0.0.1, or set api.allow_without_key = \
+             true (HERMES_API_ALLOW_WITHOUT_KEY) where a proxy or a private network decides who gets through",
+            self.listen
+        );
+        let problem = SettingsProblem { key: "api.listen".to_owned(), source: Source::Default, message };
+        Err(SettingsError { problems: vec![problem] })
+    }
+
+    /// Where external workers deliver results, for an API that listens on `bound`; `None` if they cannot.
+    #[must_use]
+    pub fn callback_base(&self, bound: SocketAddr) -> Option<Url> {
+        self.public_url.clone().or_else(|| {
+            let own = || format!("http://{bound}").parse().expect("an address with a port makes a URL");
+            bound.ip().is_loopback().then(own)
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<(String, String), SettingsError> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => {
+            Err(SettingsError::one("", Source::File { path: name, line: None }, format!("cannot be read: {error}")))
+        }
+    }
+}
+
+fn unread_redis() -> SecretUrl {
+    SecretUrl::parse("redis://127.0.0.1", &["redis"]).expect("the text is a URL")
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
+        return Err("must be 1 to 64 letters, digits, '-', '_', '.' and ':'".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let example = "write an address with a port, such as 127.0.0.1:5000, 0.0.0.0:5000 or [::1]:5000";
+    text.parse().map_err(|_| format!("is '{text}'; {example}"))
+}
+
+fn public_url(text: &str) -> Result<Option<Url>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.username().is_empty() => Ok(Some(url)),
+        Ok(_) | Err(_) => {
+            Err("must be an http or https URL without user name, such as https://hermes.example.com".into())
+        }
+    }
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    crate::telemetry::check_filter(text).map(|()| text.to_owned())
+}
+
+/// The folder for data: the one that was named, or the usual place of the system.
+fn data_folder(text: &str, environment: &[(String, String)]) -> Option<PathBuf> {
+    let variable = |wanted: &str| {
+        let (_, value) = environment.iter().find(|(name, value)| name == wanted && !value.is_empty())?;
+        Some(PathBuf::from(value))
+    };
+    if let Some(rest) = text.strip_prefix("~/") {
+        return variable("HOME").map(|home| home.join(rest));
+    }
+    if !text.is_empty() {
+        return Some(text.into());
+    }
+    let shared = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+    shared.map(|folder| folder.join("hermes"))
+}
