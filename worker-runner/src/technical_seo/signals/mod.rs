@@ -1,0 +1,87 @@
+//! From what a crawl knows to the `tech.*` signals of the catalogue.
+
+mod access;
+mod canonical;
+mod content;
+mod hreflang;
+mod links;
+mod sitemaps;
+mod transfer;
+mod view;
+
+use hermes_diagnosis::signal::{Coverage, Measurement, MeasurementStatus};
+
+use super::Audit;
+use super::crawl::Cut;
+use crate::site::fetch::ROBOT;
+use crate::site::report::Report;
+use view::View;
+
+/// Name of this service as a provider of signals.
+const PROVIDER: &str = "builtin-crawler";
+
+/// Turns an audit into a measurement.
+pub(super) fn measure(audit: &Audit) -> Measurement {
+    let mut report = Report::default();
+    access::add(&mut report, audit);
+    let Some(crawled) = &audit.crawled else {
+        let host = audit.home.url.host_str().unwrap_or_default();
+        let problem = match audit.home.robots.status {
+            500..=599 => format!("robots.txt of {host} answers with an error, so that nothing may be read"),
+            _ => format!("robots.txt of {host} does not allow {ROBOT} to read the home page"),
+        };
+        report.warn("blocked_by_robots", problem);
+        return report.finish(PROVIDER, MeasurementStatus::Partial, None);
+    };
+    let view = View::new(audit, crawled);
+    report.fact("tech.pages_crawled", view.pages.len() as u64);
+    report.fact("tech.pages_known", view.pages_known());
+    report.fact("tech.crawl_truncated", view.is_truncated());
+    sitemaps::add(&mut report, &view);
+    canonical::add(&mut report, &view);
+    links::add(&mut report, &view);
+    content::add(&mut report, &view);
+    hreflang::add(&mut report, &view);
+    transfer::add(&mut report, &view);
+    warn(&mut report, &view);
+    let status =
+        if view.is_truncated() || view.pages.is_empty() { MeasurementStatus::Partial } else { MeasurementStatus::Ok };
+    let coverage = Coverage { pages_crawled: view.pages.len() as u64, pages_known: view.pages_known() };
+    report.finish(PROVIDER, status, Some(coverage))
+}
+
+fn warn(report: &mut Report, view: &View<'_>) {
+    let waiting = view.waiting();
+    match view.crawled.cut {
+        Some(Cut::Budget) => {
+            report.warn("crawl_truncated", format!("page budget used up; {waiting} URLs were not read"))
+        }
+        Some(Cut::Time) => report.warn("crawl_truncated", format!("time was up; {waiting} URLs were not read")),
+        Some(Cut::Errors) => {
+            report
+                .warn("server_errors", format!("stopped after several errors in a row; {waiting} URLs were not read"));
+        }
+        None => {}
+    }
+    let table = &view.crawled.table;
+    if table.traps > 0 {
+        report.warn(
+            "crawler_traps",
+            format!("{} URLs were left out: their paths or queries repeat without end", table.traps),
+        );
+    }
+    if table.left_out > 0 {
+        report.warn("site_too_large", format!("{} URLs or links were left out of memory", table.left_out));
+    }
+    if let Some(delay) = view.audit.delay_cut {
+        report
+            .warn("crawl_delay", format!("robots.txt asks for {} s between requests; 10 s were kept", delay.as_secs()));
+    }
+    if let Some((url, page)) = view.pages.iter().find(|known| known.page.facts.cut).map(|known| (known.url, known.page))
+    {
+        report.warn("page_cut", format!("a part of {url} was not read ({} bytes)", page.bytes));
+    }
+    if view.pages.is_empty() {
+        report.warn("no_pages", "no HTML page was found");
+    }
+}
