@@ -1,0 +1,5 @@
+//! The ports in memory: for the embedded mode, the simulation and tests.
+
+pub mod queue;
+
+pub use queue::MemoryQueue;

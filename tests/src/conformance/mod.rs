@@ -1,0 +1,3 @@
+//! Conformance suites: what every adapter of a port must do, as cases that each adapter runs.
+
+pub mod queue;
