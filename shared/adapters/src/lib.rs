@@ -5,6 +5,8 @@ pub mod entropy;
 pub mod http;
 pub mod memory;
 pub mod settings;
+pub mod signals;
 pub mod telemetry;
 pub mod sqlite;
 pub mod store;
+pub mod postgres;

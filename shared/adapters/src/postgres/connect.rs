@@ -1,0 +1,178 @@
+//! Connections: how they are set up, and how they are given up when the server has vanished.
+
+use std::future::Future;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use hermes_core::ports::store::StoreError;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use super::server::Server;
+use super::{PostgresOptions, error};
+use crate::store::OpenError;
+
+/// Operations in a row that were given up before the connections are taken for dead.
+const GIVEN_UP_MAX: u32 = 3;
+
+/// A connection that lay idle for longer is asked whether it is alive.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// The way to the server.
+///
+/// A connection whose peer has vanished without a word blocks whoever waits on it, and the pool never gets its place
+/// back. So every operation has an end on this side, and after a few that were given up all connections are replaced.
+pub(super) struct Link {
+    pool: RwLock<PgPool>,
+    given_up: AtomicU32,
+    connect: PgConnectOptions,
+    options: PostgresOptions,
+}
+
+impl Link {
+    pub(super) async fn open(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
+        check(&options)?;
+        // the parser's own words may quote the URL
+        let connect = PgConnectOptions::from_str(url).map_err(|_| {
+            OpenError::Refused("the database URL cannot be read: write postgres://user:password@host:port/name".into())
+        })?;
+        let connect = connect.application_name("hermes");
+        let link = Self { pool: RwLock::new(pool(&connect, &options)), given_up: AtomicU32::new(0), connect, options };
+        let server: Server =
+            link.deadline(async { sqlx::query_as(Server::QUERY).fetch_one(&link.pool()).await }).await?;
+        server.check()?;
+        Ok(link)
+    }
+
+    /// The connections.
+    pub(super) fn pool(&self) -> PgPool {
+        self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives an operation up when it takes too long.
+    pub(super) async fn within<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.options.patience, operation).await {
+            Ok(outcome) => {
+                self.given_up.store(0, Ordering::Relaxed);
+                outcome
+            }
+            Err(_) => {
+                self.suspect();
+                let patience_ms = self.options.patience.as_millis();
+                Err(StoreError::Unavailable(format!("Postgres did not answer within {patience_ms} ms")))
+            }
+        }
+    }
+
+    /// Counts an operation that was given up; replaces all connections when there were several in a row.
+    fn suspect(&self) {
+        if self.given_up.fetch_add(1, Ordering::Relaxed) + 1 < GIVEN_UP_MAX {
+            return;
+        }
+        self.given_up.store(0, Ordering::Relaxed);
+        tracing::warn!("Postgres did not answer several times, all connections are replaced");
+        let fresh = pool(&self.connect, &self.options);
+        let old = std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), fresh);
+        // closing waits for connections that may never come back
+        tokio::spawn(async move { old.close().await });
+    }
+
+    async fn deadline<T>(&self, operation: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, OpenError> {
+        let problem = match tokio::time::timeout(self.options.patience, operation).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => error::words(&error),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        let (host, port) = (self.connect.get_host(), self.connect.get_port());
+        Err(OpenError::Unavailable(format!("cannot use Postgres at {host}:{port}: {problem}")))
+    }
+
+    pub(super) async fn migrate(&self, migrations: &Migrator) -> Result<(), OpenError> {
+        let ours = Migrator { migrations: migrations.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT };
+        // a connection of its own: a migration may take longer than any statement of the engine
+        let mut connection = self.deadline(PgConnection::connect_with(&self.connect)).await?;
+        let done = ours.run(&mut connection).await;
+        // closing only says goodbye: the outcome of the migration counts
+        let _ = connection.close().await;
+        match done {
+            Ok(()) => Ok(()),
+            Err(MigrateError::Execute(error)) => match error::of(error) {
+                StoreError::Unavailable(text) => Err(OpenError::Unavailable(text)),
+                other => Err(OpenError::Refused(format!("a migration failed: {other}"))),
+            },
+            Err(other) => Err(OpenError::Refused(format!("a migration failed: {other}"))),
+        }
+    }
+
+    pub(super) async fn check_schema(&self, migrations: &Migrator) -> Result<(), OpenError> {
+        let pool = self.pool();
+        let is_there: bool = self
+            .deadline(async {
+                sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&pool).await
+            })
+            .await?;
+        let applied: Vec<i64> = if is_there {
+            let query = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success");
+            self.deadline(async { query.fetch_all(&pool).await }).await?
+        } else {
+            Vec::new()
+        };
+        let Some(missing) = migrations.iter().find(|migration| !applied.contains(&migration.version)) else {
+            return Ok(());
+        };
+        let at = applied.iter().max().map_or_else(|| "it is empty".to_owned(), |at| format!("it is at version {at}"));
+        Err(OpenError::Outdated(format!("{at}, version {} ({}) is missing", missing.version, missing.description)))
+    }
+}
+
+/// The limits must be in the right order.
+fn check(options: &PostgresOptions) -> Result<(), OpenError> {
+    let longest = options.statement_timeout.max(options.lock_timeout).max(options.idle_transaction_timeout);
+    if options.patience <= longest || options.connections == 0 || options.lock_timeout.is_zero() {
+        return Err(OpenError::Refused(
+            "the limits of Postgres are in the wrong order: patience must be longer than the time-outs of statements, \
+             locks and idle transactions, and there must be a connection"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn pool(connect: &PgConnectOptions, options: &PostgresOptions) -> PgPool {
+    let ms = |limit: Duration| limit.as_millis();
+    let session = format!(
+        "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
+         SET default_transaction_isolation = 'read committed'",
+        ms(options.statement_timeout),
+        ms(options.lock_timeout),
+        ms(options.idle_transaction_timeout),
+    );
+    PgPoolOptions::new()
+        .max_connections(options.connections)
+        // the operation's own end comes first, so that waiting for a connection in vain counts as given up, too
+        .acquire_timeout(options.patience * 2)
+        // asking before each use would cost a round trip; what was used a moment ago is taken to be alive
+        .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for < TRUSTED_IDLE {
+                    return Ok(true);
+                }
+                connection.ping().await.map(|()| true)
+            })
+        })
+        .after_connect(move |connection, _| {
+            let session = session.clone();
+            Box::pin(async move {
+                connection.execute(AssertSqlSafe(session)).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(connect.clone())
+}

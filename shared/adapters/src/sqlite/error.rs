@@ -1,0 +1,56 @@
+//! What SQLite's errors mean for a caller of the store.
+
+use hermes_core::ports::store::StoreError;
+use sqlx::error::DatabaseError;
+
+/// Primary result codes of SQLite that mean something to a caller.
+mod code {
+    pub(super) const BUSY: u32 = 5;
+    pub(super) const LOCKED: u32 = 6;
+    pub(super) const NOMEM: u32 = 7;
+    pub(super) const READONLY: u32 = 8;
+    pub(super) const IOERR: u32 = 10;
+    pub(super) const CORRUPT: u32 = 11;
+    pub(super) const FULL: u32 = 13;
+    pub(super) const CANTOPEN: u32 = 14;
+    pub(super) const NOTADB: u32 = 26;
+}
+
+/// Sorts an error by what the caller can do.
+pub(super) fn of(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(inner) => of_database(inner.as_ref()),
+        sqlx::Error::ColumnDecode { index, source } => {
+            StoreError::Corrupt { table: "?", column: "?", detail: format!("column {index} of the result: {source}") }
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => StoreError::Unavailable(words(&error)),
+        // sqlx's enum is open: whatever else it brings is no state of the world that passes
+        _ => StoreError::Defect(words(&error)),
+    }
+}
+
+fn of_database(error: &dyn DatabaseError) -> StoreError {
+    let text = error.message().to_owned();
+    // extended codes carry the primary one in their low byte
+    let primary = error.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
+    match primary {
+        Some(code::BUSY | code::LOCKED | code::NOMEM | code::READONLY | code::IOERR | code::CANTOPEN) => {
+            StoreError::Unavailable(text)
+        }
+        Some(code::FULL) => StoreError::Full(text),
+        Some(code::CORRUPT | code::NOTADB) => StoreError::Corrupt { table: "?", column: "?", detail: text },
+        Some(_) | None => StoreError::Defect(text),
+    }
+}
+
+/// The error in words, without the values of a statement.
+pub(super) fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(inner) => inner.message().to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,311 @@
+//! Reading committed state, and the small writes that need no transaction of the engine.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use hermes_core::kbase::KbaseEvent;
+use hermes_core::ports::store::{EventFilter, RunFilter, RunListing, StoreError, StoredPlan};
+use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId};
+use sqlx::{QueryBuilder, Sqlite, SqliteExecutor};
+
+use super::{Inner, error};
+use crate::store::{EventRow, ListingRow, PlanRow, PreviousRow, RunRow, StoredTime, VersionRow, count, number};
+
+/// Events by identity.
+pub(super) async fn events(
+    executor: impl SqliteExecutor<'_>,
+    wanted: &[EventId],
+) -> Result<Vec<KbaseEvent>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted: Vec<(String, u64)> = wanted.iter().map(|id| (id.run_id.to_string(), id.seq)).collect();
+    let rows: Vec<EventRow> = sqlx::query_as(
+        "SELECT website_id, run_id, seq, service, type AS kind, payload, created_at
+         FROM json_each(?) AS wanted
+         CROSS JOIN kbase_events ON run_id = wanted.value ->> 0 AND seq = wanted.value ->> 1",
+    )
+    .bind(Json::of(&wanted).get().to_owned())
+    .fetch_all(executor)
+    .await
+    .map_err(error::of)?;
+    rows.into_iter().map(EventRow::into_event).collect()
+}
+
+/// The newest diagnosis of each website by another run than the one given.
+pub(super) async fn previous_diagnoses(
+    executor: impl SqliteExecutor<'_>,
+    of: &[(RunId, WebsiteId)],
+) -> Result<Vec<(RunId, Json)>, StoreError> {
+    if of.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<PreviousRow> = sqlx::query_as(
+        "SELECT run_id, payload FROM (
+             SELECT asked.value ->> 0 AS run_id,
+                    (SELECT payload FROM kbase_events
+                     WHERE website_id = asked.value ->> 1 AND service = 'hermes' AND type = 'diagnosis'
+                       AND run_id <> asked.value ->> 0
+                     ORDER BY created_at DESC, run_id DESC
+                     LIMIT 1) AS payload
+             FROM json_each(?) AS asked
+         ) WHERE payload IS NOT NULL",
+    )
+    .bind(Json::of(of).get().to_owned())
+    .fetch_all(executor)
+    .await
+    .map_err(error::of)?;
+    rows.into_iter().map(PreviousRow::into_previous).collect()
+}
+
+impl Inner {
+    /// Runs from their rows, each with its own outcome.
+    pub(super) async fn restore(
+        &self,
+        rows: Vec<RunRow>,
+    ) -> Result<Vec<(String, Result<Run, StoreError>)>, StoreError> {
+        self.load_plans(rows.iter().map(|row| row.plan_hash.as_str())).await?;
+        let run = |row: RunRow| {
+            let (id, plan) = (row.run_id.clone(), self.plans.get(&row.plan_hash));
+            (id, row.into_run(plan))
+        };
+        Ok(rows.into_iter().map(run).collect())
+    }
+
+    /// The readable ones of the runs; the others are logged.
+    pub(super) async fn restore_readable(&self, rows: Vec<RunRow>) -> Result<Vec<Run>, StoreError> {
+        let mut runs = Vec::with_capacity(rows.len());
+        for (id, run) in self.restore(rows).await? {
+            match run {
+                Ok(run) => runs.push(run),
+                Err(error) => self.damaged.note(&id, &error),
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Brings plans into memory. One that is missing or unreadable stays out, and its runs are found to be corrupt.
+    async fn load_plans(&self, hashes: impl Iterator<Item = &str>) -> Result<(), StoreError> {
+        let missing: HashSet<&str> = hashes.filter(|hash| self.plans.get(hash).is_none()).collect();
+        for hash in missing {
+            let row: Option<PlanRow> = sqlx::query_as("SELECT hash, frozen FROM plans WHERE hash = ?")
+                .bind(hash)
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(error::of)?;
+            match row.map(PlanRow::into_plan) {
+                Some(Ok(plan)) => self.plans.put(&plan),
+                Some(Err(error)) => tracing::error!(%error, "a stored plan cannot be read"),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        let row: Option<RunRow> =
+            sqlx::query_as("SELECT run_id, plan_hash, last_seq, state FROM runs WHERE run_id = ?")
+                .bind(id.to_string())
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(error::of)?;
+        let Some(row) = row else { return Ok(None) };
+        self.restore(vec![row]).await?.pop().map(|(_, run)| run).transpose()
+    }
+
+    pub(super) async fn runs(
+        &self,
+        filter: &RunFilter,
+        after: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunListing>, StoreError> {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("SELECT run_id, summary, created_at, revision FROM runs WHERE true");
+        if let Some(status) = filter.status {
+            query.push(" AND status = ").push_bind(status.as_str());
+        }
+        if let Some(plan_id) = &filter.plan_id {
+            query.push(" AND plan_id = ").push_bind(plan_id.as_str());
+        }
+        if let Some(website_id) = &filter.website_id {
+            query.push(" AND website_id = ").push_bind(website_id.as_str());
+        }
+        if let Some(domain) = &filter.domain {
+            query.push(" AND domain = ").push_bind(domain);
+        }
+        if let Some(since) = filter.since {
+            query.push(" AND created_at >= ").push_bind(StoredTime::exact(since));
+        }
+        if let Some(until) = filter.until {
+            query.push(" AND created_at < ").push_bind(StoredTime::exact(until));
+        }
+        if let Some(after) = after {
+            query.push(" AND run_id < ").push_bind(after.to_string());
+        }
+        query.push(" ORDER BY run_id DESC LIMIT ").push_bind(count(limit));
+        let rows: Vec<ListingRow> = query.build_query_as().fetch_all(&self.readers).await.map_err(error::of)?;
+        rows.into_iter().map(ListingRow::into_listing).collect()
+    }
+
+    pub(super) async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
+        let rows: Vec<RunRow> = sqlx::query_as(
+            "SELECT run_id, plan_hash, last_seq, state FROM runs
+             WHERE wake_at IS NOT NULL AND run_id > ? ORDER BY run_id LIMIT ?",
+        )
+        .bind(after.map_or_else(String::new, |id| id.to_string()))
+        .bind(count(limit))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(error::of)?;
+        self.restore_readable(rows).await
+    }
+
+    pub(super) async fn count_open(&self) -> Result<u64, StoreError> {
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM runs WHERE wake_at IS NOT NULL")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(error::of)?;
+        Ok(open.unsigned_abs())
+    }
+
+    pub(super) async fn next_wake_ms(&self) -> Result<Option<u64>, StoreError> {
+        let next: Option<StoredTime> = sqlx::query_scalar(
+            "SELECT wake_at FROM runs
+             WHERE wake_at IS NOT NULL AND run_id NOT IN (SELECT value FROM json_each(?))
+             ORDER BY wake_at LIMIT 1",
+        )
+        .bind(Json::of(&self.damaged.ids()).get().to_owned())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(error::of)?;
+        Ok(next.map(|at| at.timestamp().since_ms(self.clock.now())))
+    }
+
+    pub(super) async fn run_events(&self, id: RunId, after: u64, limit: usize) -> Result<Vec<KbaseEvent>, StoreError> {
+        let rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT website_id, run_id, seq, service, type AS kind, payload, created_at FROM kbase_events
+             WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        )
+        .bind(id.to_string())
+        .bind(number(after))
+        .bind(count(limit))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(error::of)?;
+        rows.into_iter().map(EventRow::into_event).collect()
+    }
+
+    pub(super) async fn kbase(
+        &self,
+        filter: &EventFilter,
+        before: Option<(Timestamp, EventId)>,
+        limit: usize,
+    ) -> Result<Vec<KbaseEvent>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT website_id, run_id, seq, service, type AS kind, payload, created_at FROM kbase_events WHERE true",
+        );
+        if let Some(website_id) = &filter.website_id {
+            query.push(" AND website_id = ").push_bind(website_id.as_str());
+        }
+        if let Some(run_id) = filter.run_id {
+            query.push(" AND run_id = ").push_bind(run_id.to_string());
+        }
+        if let Some(service) = &filter.service {
+            query.push(" AND service = ").push_bind(service);
+        }
+        if let Some(kind) = &filter.kind {
+            query.push(" AND type = ").push_bind(kind);
+        }
+        if let Some((at, id)) = before {
+            query.push(" AND (created_at, seq, run_id) < (");
+            query.push_bind(StoredTime::of_event(at, id.seq)).push(", ").push_bind(number(id.seq));
+            query.push(", ").push_bind(id.run_id.to_string()).push(")");
+        }
+        query.push(" ORDER BY created_at DESC, seq DESC, run_id DESC LIMIT ").push_bind(count(limit));
+        let rows: Vec<EventRow> = query.build_query_as().fetch_all(&self.readers).await.map_err(error::of)?;
+        rows.into_iter().map(EventRow::into_event).collect()
+    }
+
+    pub(super) async fn put_plan(&self, plan: &Plan) -> Result<StoredPlan, StoreError> {
+        let (id, hash) = (plan.id().as_str(), plan.hash().as_str());
+        let mut write = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error::of)?;
+        sqlx::query("INSERT INTO plans (hash, frozen) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(hash)
+            .bind(plan.frozen())
+            .execute(&mut *write)
+            .await
+            .map_err(error::of)?;
+        sqlx::query(
+            "INSERT INTO plan_versions (plan_id, version, hash, created_at)
+             SELECT ?1, 1 + coalesce(max(version), 0), ?2, ?3 FROM plan_versions WHERE plan_id = ?1
+             ON CONFLICT (plan_id, hash) DO NOTHING",
+        )
+        .bind(id)
+        .bind(hash)
+        .bind(StoredTime::exact(self.clock.now()))
+        .execute(&mut *write)
+        .await
+        .map_err(error::of)?;
+        let row: VersionRow =
+            sqlx::query_as("SELECT hash, version, created_at FROM plan_versions WHERE plan_id = ? AND hash = ?")
+                .bind(id)
+                .bind(hash)
+                .fetch_one(&mut *write)
+                .await
+                .map_err(error::of)?;
+        write.commit().await.map_err(error::of)?;
+        let plan = self.plans.get(hash).unwrap_or_else(|| Arc::new(plan.clone()));
+        self.plans.put(&plan);
+        row.into_stored(Some(plan))
+    }
+
+    pub(super) async fn newest_plan(&self, id: &PlanId) -> Result<Option<StoredPlan>, StoreError> {
+        let row: Option<VersionRow> = sqlx::query_as(
+            "SELECT hash, version, created_at FROM plan_versions WHERE plan_id = ? ORDER BY version DESC LIMIT 1",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(error::of)?;
+        Ok(self.stored(row.into_iter().collect()).await?.pop())
+    }
+
+    pub(super) async fn newest_plans(&self) -> Result<Vec<StoredPlan>, StoreError> {
+        let rows: Vec<VersionRow> = sqlx::query_as(
+            "SELECT hash, version, created_at FROM plan_versions
+             WHERE (plan_id, version) IN (SELECT plan_id, max(version) FROM plan_versions GROUP BY plan_id)
+             ORDER BY plan_id",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(error::of)?;
+        self.stored(rows).await
+    }
+
+    async fn stored(&self, rows: Vec<VersionRow>) -> Result<Vec<StoredPlan>, StoreError> {
+        self.load_plans(rows.iter().map(|row| row.hash.as_str())).await?;
+        let stored = |row: VersionRow| {
+            let plan = self.plans.get(&row.hash);
+            row.into_stored(plan)
+        };
+        rows.into_iter().map(stored).collect()
+    }
+
+    pub(super) async fn callback_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        sqlx::query("INSERT INTO instance (id, callback_key, created_at) VALUES (1, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(fresh.to_vec())
+            .bind(StoredTime::exact(self.clock.now()))
+            .execute(&self.writer)
+            .await
+            .map_err(error::of)?;
+        let key: Vec<u8> = sqlx::query_scalar("SELECT callback_key FROM instance WHERE id = 1")
+            .fetch_one(&self.writer)
+            .await
+            .map_err(error::of)?;
+        key.try_into().map_err(|_| StoreError::Corrupt {
+            table: "instance",
+            column: "callback_key",
+            detail: "it does not have 32 bytes".to_owned(),
+        })
+    }
+}

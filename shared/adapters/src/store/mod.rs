@@ -1,0 +1,18 @@
+//! What the stores have in common: which changes fit together, how rows become runs and events, plans kept in memory.
+//!
+//! Nothing here talks to a database; the SQL stands in the adapters, beside the methods that it serves.
+
+mod batch;
+mod damaged;
+mod open;
+mod plans;
+mod rows;
+mod time;
+
+pub use open::OpenError;
+
+pub(crate) use batch::{Accept, Batch, Owner, Update};
+pub(crate) use damaged::Damaged;
+pub(crate) use plans::PlanCache;
+pub(crate) use rows::{EventRow, ListingRow, PlanRow, PreviousRow, RunRow, VersionRow, count, number};
+pub(crate) use time::StoredTime;

@@ -1,0 +1,165 @@
+//! Rows as the databases give them, and what they mean.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use hermes_core::kbase::KbaseEvent;
+use hermes_core::ports::store::{RunListing, StoreError, StoredPlan};
+use hermes_core::run::RunState;
+use hermes_core::{EventId, Json, Plan, Run, RunId};
+use serde::de::DeserializeOwned;
+
+use super::StoredTime;
+
+/// A row of `runs`, without the columns that repeat what the state has.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct RunRow {
+    pub(crate) run_id: String,
+    pub(crate) plan_hash: String,
+    pub(crate) last_seq: i64,
+    pub(crate) state: String,
+}
+
+/// What a list shows of a row of `runs`.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct ListingRow {
+    run_id: String,
+    summary: String,
+    created_at: StoredTime,
+    revision: i32,
+}
+
+/// A row of `kbase_events`; `kind` is the column `type`.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct EventRow {
+    website_id: String,
+    run_id: String,
+    seq: i64,
+    service: String,
+    kind: String,
+    payload: String,
+    created_at: StoredTime,
+}
+
+/// A row of `plans`.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct PlanRow {
+    pub(crate) hash: String,
+    pub(crate) frozen: String,
+}
+
+/// A row of `plan_versions`.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct VersionRow {
+    pub(crate) hash: String,
+    version: i32,
+    created_at: StoredTime,
+}
+
+/// The previous diagnosis for a run.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct PreviousRow {
+    run_id: String,
+    payload: String,
+}
+
+fn corrupt(
+    table: &'static str,
+    column: &'static str,
+    row: impl std::fmt::Display,
+    why: impl std::fmt::Display,
+) -> StoreError {
+    StoreError::Corrupt { table, column, detail: format!("{why}, in row {row}") }
+}
+
+fn json<T: DeserializeOwned>(
+    table: &'static str,
+    column: &'static str,
+    row: &str,
+    text: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| corrupt(table, column, row, error))
+}
+
+fn parsed<T: FromStr>(table: &'static str, column: &'static str, row: &str, text: &str) -> Result<T, StoreError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| corrupt(table, column, row, error))
+}
+
+/// A number of ours as databases take it. Numbers of events and versions stay far below the limit.
+pub(crate) fn number(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// A limit or count as databases take it.
+pub(crate) fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+impl RunRow {
+    /// The run; `plan` is the one with the row's `plan_hash`.
+    pub(crate) fn into_run(self, plan: Option<Arc<Plan>>) -> Result<Run, StoreError> {
+        let plan = plan.ok_or_else(|| corrupt("runs", "plan_hash", &self.run_id, "the plan is not stored"))?;
+        let state: RunState = json("runs", "state", &self.run_id, &self.state)?;
+        if state.run_id.to_string() != self.run_id || number(state.last_seq) != self.last_seq {
+            return Err(corrupt("runs", "state", &self.run_id, "it does not fit run_id and last_seq"));
+        }
+        Run::restore(plan, state).map_err(|error| corrupt("runs", "state", &self.run_id, error.detail))
+    }
+}
+
+impl ListingRow {
+    pub(crate) fn into_listing(self) -> Result<RunListing, StoreError> {
+        let revision =
+            u32::try_from(self.revision).map_err(|error| corrupt("runs", "revision", &self.run_id, error))?;
+        let summary = json("runs", "summary", &self.run_id, &self.summary)?;
+        Ok(RunListing { summary, created_at: self.created_at.timestamp(), revision })
+    }
+}
+
+impl EventRow {
+    pub(crate) fn into_event(self) -> Result<KbaseEvent, StoreError> {
+        const TABLE: &str = "kbase_events";
+        let row = format!("{}/{}", self.run_id, self.seq);
+        let run_id: RunId = parsed(TABLE, "run_id", &row, &self.run_id)?;
+        let seq = u64::try_from(self.seq).map_err(|error| corrupt(TABLE, "seq", &row, error))?;
+        Ok(KbaseEvent {
+            event_id: EventId { run_id, seq },
+            website_id: parsed(TABLE, "website_id", &row, &self.website_id)?,
+            run_id,
+            seq,
+            service: self.service,
+            kind: self.kind,
+            payload: Json::parse(&self.payload).map_err(|error| corrupt(TABLE, "payload", &row, error))?,
+            created_at: self.created_at.timestamp(),
+        })
+    }
+}
+
+impl PlanRow {
+    pub(crate) fn into_plan(self) -> Result<Arc<Plan>, StoreError> {
+        let plan = Plan::thaw(&self.frozen, &self.hash);
+        plan.map(Arc::new).map_err(|error| corrupt("plans", "frozen", &self.hash, error))
+    }
+}
+
+impl VersionRow {
+    /// The stored plan; `plan` is the one with the row's hash.
+    pub(crate) fn into_stored(self, plan: Option<Arc<Plan>>) -> Result<StoredPlan, StoreError> {
+        const TABLE: &str = "plan_versions";
+        let plan = plan.ok_or_else(|| corrupt(TABLE, "hash", &self.hash, "the plan is not stored"))?;
+        let version = u32::try_from(self.version).map_err(|error| corrupt(TABLE, "version", &self.hash, error))?;
+        Ok(StoredPlan { plan, version, created_at: self.created_at.timestamp() })
+    }
+}
+
+impl PreviousRow {
+    pub(crate) fn into_previous(self) -> Result<(RunId, Json), StoreError> {
+        let run_id = parsed("kbase_events", "run_id", &self.run_id, &self.run_id)?;
+        let payload =
+            Json::parse(&self.payload).map_err(|error| corrupt("kbase_events", "payload", &self.run_id, error))?;
+        Ok((run_id, payload))
+    }
+}
