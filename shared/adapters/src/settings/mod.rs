@@ -11,6 +11,7 @@ mod read;
 mod tests;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -84,8 +85,8 @@ pub struct Api {
 pub struct Worker {
     /// The worker keys to serve; empty means all that can be served.
     pub keys: Vec<WorkerKey>,
-    /// Jobs of one key at the same time.
-    pub concurrency: usize,
+    /// Jobs of one key at the same time; `None` leaves it to each service.
+    pub concurrency: Option<NonZeroUsize>,
     /// How long running jobs may take to finish once the process was told to stop.
     pub grace: Duration,
     /// Whether targets may be on private addresses.
@@ -152,7 +153,7 @@ impl Settings {
         };
         let worker = Worker {
             keys: reader.list("worker.keys"),
-            concurrency: reader.number("worker.concurrency", 1..=1_024),
+            concurrency: NonZeroUsize::new(reader.number("worker.concurrency", 0..=1_024)),
             grace: Duration::from_secs(reader.number("worker.grace_seconds", 0..=3_600)),
             allow_private_targets: reader.flag("worker.allow_private_targets"),
         };

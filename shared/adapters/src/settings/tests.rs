@@ -42,7 +42,10 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
     let file = Some(("f", "[worker]\nconcurrency = 7\ngrace_seconds = 3\n"));
     let environment = [("HERMES_WORKER_CONCURRENCY".to_owned(), "9".to_owned())];
     let worker = Settings::from_layers(file, &environment).expect("valid").worker;
-    assert_eq!((worker.concurrency, worker.grace, worker.allow_private_targets), (9, Duration::from_secs(3), false));
+    assert_eq!(
+        (worker.concurrency, worker.grace, worker.allow_private_targets),
+        (NonZeroUsize::new(9), Duration::from_secs(3), false)
+    );
 }
 
 #[test]
