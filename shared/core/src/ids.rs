@@ -236,6 +236,10 @@ impl FromStr for Domain {
         if text.len() > DOMAIN_BYTES_MAX {
             return Err(refuse("it is too long"));
         }
+        // the URL parser drops some of them silently, and databases refuse U+0000
+        if text.contains(char::is_control) {
+            return Err(refuse("control characters are not allowed"));
+        }
         let candidates: Vec<String> = if text.contains("://") {
             vec![text.to_owned()]
         } else {
@@ -319,9 +323,16 @@ mod tests {
 
     #[test]
     fn what_is_no_website_is_refused() {
-        for text in
-            ["", "ftp://example.com", "http://user:pw@example.com", "example.com/path", "exa mple.com", "http://"]
-        {
+        for text in [
+            "",
+            "ftp://example.com",
+            "http://user:pw@example.com",
+            "example.com/path",
+            "exa mple.com",
+            "http://",
+            "http://exa\nmple.com",
+            "http://a/\0",
+        ] {
             assert!(text.parse::<Domain>().is_err(), "{text}");
         }
     }

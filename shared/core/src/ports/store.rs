@@ -204,7 +204,7 @@ pub trait Store: Send + Sync {
     /// Events by identity, in any order; missing ones are left out.
     async fn events(&self, wanted: &[EventId]) -> Result<Vec<KbaseEvent>, StoreError>;
 
-    /// Events, newest first, before the event `before`, at most `limit`. Newest means by time, then by run and number.
+    /// Events, newest first, before the event `before`, at most `limit`. Newest means by time, then by number and run.
     async fn kbase(
         &self,
         filter: &EventFilter,
