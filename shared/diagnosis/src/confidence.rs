@@ -152,26 +152,16 @@ fn evidence(book: &RuleBook, facts: &Facts, evaluations: &[Evaluation<'_>]) -> (
 
 /// Mean quality of the signals that decided a rule, missing ones as 0; 0 for an undecided rule.
 fn quality(evaluation: &Evaluation<'_>, facts: &Facts) -> f64 {
-    let needs = deciding(evaluation);
     if !evaluation.outcome.is_decided() {
         return 0.0;
     }
-    if needs.is_empty() {
+    if evaluation.rests_on.is_empty() {
         return 1.0;
     }
-    let sum: f64 = needs.iter().filter_map(|id| facts.get(id)).map(|fact| fact.quality).sum();
+    let sum: f64 = evaluation.rests_on.iter().filter_map(|id| facts.quality(id)).sum();
     #[expect(clippy::cast_precision_loss, reason = "a rule names a handful of signals")]
-    let count = needs.len() as f64;
+    let count = evaluation.rests_on.len() as f64;
     sum / count
-}
-
-/// The signals that a rule's outcome rests on.
-fn deciding<'a>(evaluation: &Evaluation<'a>) -> &'a [String] {
-    match (evaluation.outcome, &evaluation.rule.applies_if) {
-        (Outcome::NotApplicable, Some(applies_if)) => &applies_if.signals,
-        (Outcome::NotApplicable, None) => &[],
-        (Outcome::Fired | Outcome::Passed | Outcome::NotEvaluated, _) => evaluation.rule.needs(),
-    }
 }
 
 /// Divides what a rule lacks among the services whose signals it lacks.

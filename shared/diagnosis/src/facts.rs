@@ -35,6 +35,8 @@ pub(crate) struct Fact {
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     by_id: BTreeMap<String, Fact>,
+    /// Trust in there being nothing that the signal could be about, by id.
+    vacuous: BTreeMap<String, f64>,
 }
 
 impl Fact {
@@ -69,6 +71,22 @@ impl Facts {
         false
     }
 
+    /// Notes that there is nothing that the signal could be about, as a share of no images.
+    pub(crate) fn add_vacuous(&mut self, id: &str, quality: f64) {
+        let known = self.vacuous.entry(id.to_owned()).or_insert(quality);
+        *known = known.max(quality);
+    }
+
+    /// Whether it is known that there is nothing that the signal could be about.
+    pub(crate) fn is_vacuous(&self, id: &str) -> bool {
+        !self.by_id.contains_key(id) && self.vacuous.contains_key(id)
+    }
+
+    /// Trust in what is known of a signal, its absence included; `None` if nothing is.
+    pub(crate) fn quality(&self, id: &str) -> Option<f64> {
+        self.by_id.get(id).map(|fact| fact.quality).or_else(|| self.vacuous.get(id).copied())
+    }
+
     /// Facts for trying rules with.
     pub(crate) fn of_samples<'a>(samples: impl Iterator<Item = (&'a SignalSpec, Value)>) -> Self {
         let nobody: Arc<str> = Arc::from("sample");
@@ -80,7 +98,7 @@ impl Facts {
                 (spec.id.clone(), Fact { value, quality: 1.0, sample: 1.0, source, service, evidence: None })
             })
             .collect();
-        Self { by_id }
+        Self { by_id, vacuous: BTreeMap::new() }
     }
 
     /// The variables that rules see: one map per prefix, empty where nothing is known.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cel::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -139,16 +140,20 @@ pub(crate) fn sort(findings: &mut [Finding]) {
 
 /// The findings of all rules that fired: symptoms point at their causes, suppressed ones hang at what suppresses them.
 /// In the order of the book.
-pub(crate) fn of_rules(book: &RuleBook, facts: &Facts, evaluations: &[Evaluation<'_>]) -> Vec<Finding> {
+pub(crate) fn of_rules(
+    book: &RuleBook,
+    facts: &Facts,
+    context: &Context<'_, '_>,
+    evaluations: &[Evaluation<'_>],
+) -> Vec<Finding> {
     let fired: Vec<&Rule> =
         evaluations.iter().filter(|evaluation| evaluation.outcome == Outcome::Fired).map(|e| e.rule).collect();
     let suppressor = suppressors(&fired);
     let visible: Vec<&Rule> = fired.iter().copied().filter(|rule| !suppressor.contains_key(rule.id.as_str())).collect();
-    let context = facts.context(book);
     let mut findings = Vec::with_capacity(visible.len());
     for rule in &visible {
         let mut finding = of_rule(book, facts, rule);
-        let reach = rule.reach.number(&context).ok();
+        let reach = rule.reach.number(context).ok();
         finding.reach = reach.map(|reach| round4(reach.clamp(REACH_MIN, 1.0)));
         finding.caused_by =
             visible.iter().filter(|cause| cause.explains.contains(&rule.id)).map(|cause| cause.id.clone()).collect();

@@ -96,6 +96,10 @@ impl Reader<'_> {
             };
             let value = signal.get("value").unwrap_or(&Value::Null);
             if value.is_null() {
+                // A share of nothing is no unknown share: what the signal is about does not exist.
+                if signal.get("n").and_then(Value::as_u64) == Some(0) {
+                    facts.add_vacuous(id, share_of(signal.get("quality")).unwrap_or(QUALITY_UNTOLD));
+                }
                 continue;
             }
             let Some(value) = typed(spec, value) else {

@@ -3,12 +3,14 @@
 //! A check scores 0 to 1. A comparison scores by the curve of its signal, or 0 and 1 where the catalogue has no control
 //! points; `||` scores as its worst branch, `&&` as its best one, because all branches must be bad for the fault to exist.
 //! Comparisons that hold while a signal is good only tell one cause from another and do not score. A check whose fault
-//! exists scores 0.5 at most. So a worse value never raises a score.
+//! exists scores 0.5 at most. A check whose fault is known while another branch of it is unknown scores 0, as that branch may
+//! be as bad as can be, and does not count as measured. So neither a worse value nor a missing one raises a score.
 //!
 //! The overall score is the weighted mean of the categories of which at least half was measured. Next to it stand the
 //! bounds that hold whatever the unmeasured checks would have said: nothing is guessed. A gate that fired caps all three;
 //! a gate that could not be evaluated caps the lower bound. Suppressed findings keep their effect on the score.
 
+use cel::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Better, Kind, SignalSpec};
@@ -18,7 +20,7 @@ use crate::text::{round1, round4};
 
 /// Below this confidence there is no overall score, only findings.
 pub const CONFIDENCE_FOR_A_SCORE: f64 = 0.35;
-/// Share of a category's check weight that must be decided for it to count in the overall score.
+/// Share of a category's check weight that must be settled for it to count in the overall score.
 const COVERAGE_TO_COUNT: f64 = 0.5;
 /// The most that a check whose fault exists can score.
 const FAULT_SCORE_MAX: f64 = 0.5;
@@ -45,7 +47,7 @@ pub struct CategoryScore {
     pub score: Option<f64>,
     /// Its share of the overall score.
     pub weight: f64,
-    /// Share of its checks, by weight, that are decided.
+    /// Share of its checks, by weight, about which everything is known.
     pub coverage: f64,
 }
 
@@ -63,15 +65,26 @@ struct Totals {
 #[derive(Debug, Default)]
 struct Tally {
     all: f64,
-    decided: f64,
+    /// Of checks about which everything is known.
+    settled: f64,
     applicable: f64,
-    measured: f64,
+    /// Of checks that have points.
+    scored: f64,
+    /// What they have at least.
     points: f64,
+    /// What all applicable checks have at most.
+    points_max: f64,
 }
 
 /// Scores evaluations. Below [`CONFIDENCE_FOR_A_SCORE`] of `trust` no overall score is given.
-pub(crate) fn score(book: &RuleBook, facts: &Facts, evaluations: &[Evaluation<'_>], trust: f64) -> Score {
-    let checks = Checks { book, facts, context: facts.context(book) };
+pub(crate) fn score(
+    book: &RuleBook,
+    facts: &Facts,
+    context: &Context<'_, '_>,
+    evaluations: &[Evaluation<'_>],
+    trust: f64,
+) -> Score {
+    let checks = Checks { book, facts, context };
     let weights: f64 = book.categories.iter().map(|category| category.weight).sum();
     let mut totals = Totals::default();
     let mut categories = Vec::with_capacity(book.categories.len());
@@ -107,7 +120,7 @@ impl Totals {
         if tally.applicable > 0.0 {
             self.applicable += weight;
             self.low += weight * tally.points / tally.applicable;
-            self.high += weight * (tally.points + tally.applicable - tally.measured) / tally.applicable;
+            self.high += weight * tally.points_max / tally.applicable;
         }
         if let Some(mean) = tally.mean().filter(|_| tally.coverage() >= COVERAGE_TO_COUNT) {
             self.counted += weight;
@@ -128,13 +141,20 @@ impl Tally {
             let weight = evaluation.rule.severity.weight();
             tally.all += weight;
             match evaluation.outcome {
-                Outcome::NotApplicable => tally.decided += weight,
-                Outcome::NotEvaluated => tally.applicable += weight,
-                Outcome::Fired | Outcome::Passed => {
-                    tally.decided += weight;
+                Outcome::NotApplicable => tally.settled += weight,
+                Outcome::NotEvaluated => {
                     tally.applicable += weight;
-                    tally.measured += weight;
-                    tally.points += weight * checks.points(evaluation);
+                    tally.points_max += weight;
+                }
+                Outcome::Fired | Outcome::Passed => {
+                    let points = weight * checks.points(evaluation);
+                    tally.applicable += weight;
+                    tally.scored += weight;
+                    tally.points_max += points;
+                    if evaluation.missing.is_empty() {
+                        tally.settled += weight;
+                        tally.points += points;
+                    }
                 }
             }
         }
@@ -142,11 +162,11 @@ impl Tally {
     }
 
     fn mean(&self) -> Option<f64> {
-        (self.measured > 0.0).then(|| self.points / self.measured)
+        (self.scored > 0.0).then(|| self.points / self.scored)
     }
 
     fn coverage(&self) -> f64 {
-        if self.all > 0.0 { self.decided / self.all } else { 0.0 }
+        if self.all > 0.0 { self.settled / self.all } else { 0.0 }
     }
 }
 
@@ -154,7 +174,7 @@ impl Tally {
 struct Checks<'a> {
     book: &'a RuleBook,
     facts: &'a Facts,
-    context: cel::Context<'static, 'static>,
+    context: &'a Context<'a, 'a>,
 }
 
 /// The score of a branch, 0 to 1, and whether its fault exists.
@@ -193,7 +213,7 @@ impl Checks<'_> {
     fn branch(&self, shape: &Shape) -> Branch {
         match shape {
             Shape::Compare(comparison) => self.compare(comparison),
-            Shape::Opaque(expression) => opaque_truth(expression, &self.context).map_or(Branch::Unknown, Branch::of),
+            Shape::Opaque(expression) => opaque_truth(expression, self.context).map_or(Branch::Unknown, Branch::of),
             Shape::And(branches) => self.all(branches),
             Shape::Or(branches) => self.any(branches),
         }

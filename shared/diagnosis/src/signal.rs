@@ -68,7 +68,8 @@ pub struct Signal {
     /// Why the value is `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How many things were looked at (the denominator of a ratio).
+    /// How many things were looked at (the denominator of a ratio). 0 with a `null` value says that there is nothing that
+    /// the signal could be about: rules about it are then not applicable, where they would otherwise lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<u64>,
     /// How it was obtained.

@@ -89,13 +89,15 @@ pub fn synthesise(book: &RuleBook, input: &Input<'_>) -> Result<Diagnosis, Synth
     }
     let mut facts = Facts::default();
     let intakes: Vec<Option<Intake>> = input.services.iter().map(|each| read(book, each, &mut facts)).collect();
-    let evaluations = evaluate(book, &facts);
+    let context = facts.context(book);
+    let evaluations = evaluate(book, &facts, &context);
     let shares = shares(book, input, &intakes);
     let confidence = confidence(book, &facts, &evaluations, &shares);
-    let score = score(book, &facts, &evaluations, confidence.value.min(confidence.evidence));
+    let score = score(book, &facts, &context, &evaluations, confidence.value.min(confidence.evidence));
     let rules = outcomes(book, input, &facts, &evaluations);
     let mut warnings = failed_rules(&evaluations);
-    let findings = findings(book, &facts, &evaluations, intakes, &mut warnings);
+    let of_rules = finding::of_rules(book, &facts, &context, &evaluations);
+    let findings = findings(of_rules, intakes, &mut warnings);
     let services_analyzed = names_of(input, |outcome| outcome.status == ServiceStatus::Completed);
     let missing_services = missing(book, input, &rules, &confidence);
     let current =
@@ -193,15 +195,12 @@ fn failed_rules(evaluations: &[Evaluation<'_>]) -> Vec<DiagnosisWarning> {
     failed.collect()
 }
 
-/// All findings in their order, and the warnings of all results.
+/// The rules' and the workers' findings in their order, and the warnings of all results.
 fn findings(
-    book: &RuleBook,
-    facts: &Facts,
-    evaluations: &[Evaluation<'_>],
+    mut findings: Vec<Finding>,
     intakes: Vec<Option<Intake>>,
     warnings: &mut Vec<DiagnosisWarning>,
 ) -> Vec<Finding> {
-    let mut findings = finding::of_rules(book, facts, evaluations);
     for intake in intakes.into_iter().flatten() {
         findings.extend(intake.findings);
         warnings.extend(intake.warnings);
@@ -297,11 +296,14 @@ fn missing(book: &RuleBook, input: &Input<'_>, rules: &RuleOutcomes, confidence:
         };
         rules.not_evaluated.iter().filter(lacks).map(|rule| rule.id.clone()).collect::<Vec<_>>()
     };
+    let some_unconfigured = input.services.iter().any(words::is_unconfigured);
     let missing = input.services.iter().filter(|outcome| outcome.status != ServiceStatus::Completed);
     missing
         .map(|outcome| {
             let known = book.catalogue.service(outcome.service);
-            let how = known.and_then(|known| known.how_to_enable.as_deref()).filter(|_| words::enabling_helps(outcome));
+            let how = known
+                .and_then(|known| known.how_to_enable.as_deref())
+                .filter(|_| words::enabling_helps(outcome, some_unconfigured));
             MissingService {
                 service: outcome.service.to_owned(),
                 display_name: clean(outcome.display_name, TITLE_BYTES_MAX),

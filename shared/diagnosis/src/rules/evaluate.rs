@@ -2,7 +2,7 @@
 
 use cel::Context;
 
-use super::{Rule, RuleBook};
+use super::{Rule, RuleBook, Shape};
 use crate::facts::Facts;
 
 /// What became of one rule.
@@ -10,6 +10,8 @@ use crate::facts::Facts;
 pub(crate) struct Evaluation<'a> {
     pub(crate) rule: &'a Rule,
     pub(crate) outcome: Outcome,
+    /// Ids of the signals that the outcome rests on.
+    pub(crate) rests_on: &'a [String],
     /// Signals that the rule names and that are unknown; also where it fired without them.
     pub(crate) missing: Vec<&'a str>,
     /// What went wrong while evaluating, where no missing signal explains it.
@@ -40,38 +42,64 @@ impl Outcome {
 }
 
 /// Evaluates all rules, in the order of the book.
-pub(crate) fn evaluate<'a>(book: &'a RuleBook, facts: &Facts) -> Vec<Evaluation<'a>> {
-    let context = facts.context(book);
-    book.rules.iter().map(|rule| evaluate_one(rule, facts, &context)).collect()
+pub(crate) fn evaluate<'a>(book: &'a RuleBook, facts: &Facts, context: &Context<'_, '_>) -> Vec<Evaluation<'a>> {
+    book.rules.iter().map(|rule| evaluate_one(rule, facts, context)).collect()
 }
 
 fn evaluate_one<'a>(rule: &'a Rule, facts: &Facts, context: &Context<'_, '_>) -> Evaluation<'a> {
     let needs = rule.needs();
-    let missing: Vec<&str> = needs.iter().map(String::as_str).filter(|id| facts.get(id).is_none()).collect();
-    let undecided = |error: Option<String>, missing: Vec<&'a str>| Evaluation {
-        rule,
-        outcome: Outcome::NotEvaluated,
-        error: error.filter(|_| missing.is_empty()),
-        missing,
-    };
+    let is_unknown = |id: &&str| facts.get(id).is_none() && !facts.is_vacuous(id);
+    let missing: Vec<&str> = needs.iter().map(String::as_str).filter(is_unknown).collect();
     // Without a single signal there is nothing to ask; a run of other services pays nothing for these rules.
-    if missing.len() == needs.len() && !needs.is_empty() {
-        return undecided(None, missing);
+    let (outcome, error) = if missing.len() == needs.len() && !needs.is_empty() {
+        (Outcome::NotEvaluated, None)
+    } else {
+        decide(rule, facts, context, missing.is_empty())
+    };
+    let rests_on = match (&rule.applies_if, outcome) {
+        (Some(applies_if), Outcome::NotApplicable) if applies_if.truth(context) == Ok(false) => &applies_if.signals,
+        (Some(_) | None, _) => needs,
+    };
+    Evaluation { rule, outcome, rests_on, error: error.filter(|_| missing.is_empty()), missing }
+}
+
+fn decide(rule: &Rule, facts: &Facts, context: &Context<'_, '_>, all_known: bool) -> (Outcome, Option<String>) {
+    match rule.applies_if.as_ref().map(|applies_if| applies_if.truth(context)) {
+        Some(Ok(false)) => return (Outcome::NotApplicable, None),
+        Some(Err(error)) => return (Outcome::NotEvaluated, Some(error)),
+        Some(Ok(true)) | None => {}
     }
-    if let Some(applies_if) = &rule.applies_if {
-        if applies_if.signals.iter().any(|id| facts.get(id).is_none()) {
-            return undecided(None, missing);
-        }
-        match applies_if.truth(context) {
-            Ok(true) => {}
-            Ok(false) => return Evaluation { rule, outcome: Outcome::NotApplicable, missing, error: None },
-            Err(error) => return undecided(Some(error), missing),
-        }
+    if is_vacuous(&rule.when.shape, facts) {
+        return (Outcome::NotApplicable, None);
     }
     match rule.when.truth(context) {
-        Ok(true) => Evaluation { rule, outcome: Outcome::Fired, missing, error: None },
-        Ok(false) if missing.is_empty() => Evaluation { rule, outcome: Outcome::Passed, missing, error: None },
-        Ok(false) => undecided(None, missing),
-        Err(error) => undecided(Some(error), missing),
+        Ok(true) => (Outcome::Fired, None),
+        Ok(false) if all_known => (Outcome::Passed, None),
+        Ok(false) => (Outcome::NotEvaluated, None),
+        // Nothing is unknown, so what could not be told was a branch about nothing, and the other branches do not hold.
+        Err(_)
+            if all_known && rule.when.signals.iter().any(|id| facts.is_vacuous(id)) && !is_opaque(&rule.when.shape) =>
+        {
+            (Outcome::Passed, None)
+        }
+        Err(error) => (Outcome::NotEvaluated, Some(error)),
+    }
+}
+
+/// Whether a condition cannot hold because there is nothing that it could be about.
+fn is_vacuous(shape: &Shape, facts: &Facts) -> bool {
+    match shape {
+        Shape::Compare(comparison) => facts.is_vacuous(&comparison.signal),
+        Shape::And(branches) => branches.iter().any(|branch| is_vacuous(branch, facts)),
+        Shape::Or(branches) => branches.iter().all(|branch| is_vacuous(branch, facts)),
+        Shape::Opaque(_) => false,
+    }
+}
+
+fn is_opaque(shape: &Shape) -> bool {
+    match shape {
+        Shape::Compare(_) => false,
+        Shape::And(branches) | Shape::Or(branches) => branches.iter().any(is_opaque),
+        Shape::Opaque(_) => true,
     }
 }

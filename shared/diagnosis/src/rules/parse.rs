@@ -228,7 +228,7 @@ fn try_samples(book: &RuleBook, problems: &mut Vec<Problem>) {
             }
         }
     }
-    for evaluation in evaluate(book, &good) {
+    for evaluation in evaluate(book, &good, &good.context(book)) {
         if evaluation.outcome == Outcome::Fired {
             problems.push(Problem::new(&evaluation.rule.id, "fires although every signal is good"));
         }

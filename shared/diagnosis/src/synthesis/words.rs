@@ -1,5 +1,6 @@
 //! The sentences of a diagnosis.
 
+use hermes_core::wire::ErrorClass;
 use hermes_core::{RunStatus, ServiceStatus};
 
 use super::{Input, ServiceOutcome};
@@ -63,18 +64,16 @@ fn found(domain: &str, findings: &[Finding], primary: Option<&Cause>) -> String 
     format!("{domain} has {}{worst}{cause}.", count(findings.len(), "finding", "findings"))
 }
 
-/// Whether configuring the service is what it lacks.
-pub(super) fn enabling_helps(outcome: &ServiceOutcome<'_>) -> bool {
-    match outcome.status {
-        ServiceStatus::Failed => outcome.error_class.is_none_or(|class| class == "not_configured"),
-        ServiceStatus::Skipped => true,
-        ServiceStatus::Pending
-        | ServiceStatus::Queued
-        | ServiceStatus::Running
-        | ServiceStatus::Completed
-        | ServiceStatus::Timeout
-        | ServiceStatus::Cancelled => false,
-    }
+/// Whether configuring the service is what it lacks. A skipped one lacks what it depends on, and perhaps that lacks
+/// nothing but a configuration.
+pub(super) fn enabling_helps(outcome: &ServiceOutcome<'_>, some_unconfigured: bool) -> bool {
+    is_unconfigured(outcome) || (outcome.status == ServiceStatus::Skipped && some_unconfigured)
+}
+
+/// Whether a service failed for want of configuration, or failed without a class that says otherwise.
+pub(super) fn is_unconfigured(outcome: &ServiceOutcome<'_>) -> bool {
+    let not_configured = ErrorClass::NotConfigured.as_str();
+    outcome.status == ServiceStatus::Failed && outcome.error_class.is_none_or(|class| class == not_configured)
 }
 
 /// Why a service has no result, and how to enable it.

@@ -1,7 +1,12 @@
 //! Tests of the whole synthesis, from results to the diagnosis. What they share stands here.
 
 mod book;
+mod changes;
+mod confidence;
+mod golden;
+mod properties;
 mod synthesis;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -101,12 +106,18 @@ pub(crate) fn raw<T: serde::Serialize>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("serialises")
 }
 
+/// Stands for the value of a signal that has nothing to be about, in [`Signals`].
+pub(crate) fn nothing_there() -> Value {
+    json!({"nothing": "there"})
+}
+
 /// A result of the schema of signals, everything of full quality.
 pub(crate) fn measurement(signals: &Signals) -> Value {
-    let signals: Vec<Value> = signals
-        .iter()
-        .map(|(id, value)| json!({"id": id, "value": value, "method": "crawl", "quality": 1.0}))
-        .collect();
+    let signal = |(id, value): (&String, &Value)| match value {
+        Value::Object(_) => json!({"id": id, "value": null, "n": 0, "method": "crawl", "quality": 1.0}),
+        _ => json!({"id": id, "value": value, "method": "crawl", "quality": 1.0}),
+    };
+    let signals: Vec<Value> = signals.iter().map(signal).collect();
     json!({
         "schema": "signals/1",
         "status": "ok",
