@@ -42,3 +42,25 @@ impl Resolve for Resolver {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::NotPublic;
+    use super::*;
+
+    /// The system's resolver answers literals itself, so that no name server takes part.
+    async fn resolved(reach: Reach, name: &str) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let addresses = Resolver { reach }.resolve(name.parse().expect("a name")).await?;
+        Ok(addresses.map(|address| address.ip().to_string()).collect())
+    }
+
+    #[tokio::test]
+    async fn public_addresses_pass_the_guard_and_others_only_where_any_may_be_reached() {
+        assert_eq!(resolved(Reach::Public, "8.8.8.8").await.expect("public"), ["8.8.8.8"]);
+        assert_eq!(resolved(Reach::Any, "127.0.0.1").await.expect("any"), ["127.0.0.1"]);
+        let error = resolved(Reach::Public, "127.0.0.1").await.expect_err("loopback");
+        assert!(error.is::<NotPublic>(), "{error}");
+        let error = resolved(Reach::Any, &"a".repeat(64)).await.expect_err("no such name");
+        assert!(error.is::<Unresolved>(), "{error}");
+    }
+}
