@@ -3,3 +3,6 @@
 
 pub mod api;
 pub mod engine;
+mod process;
+
+pub use process::{DispatcherError, run};

@@ -3,12 +3,14 @@
 //! Nothing here talks to a database; the SQL stands in the adapters, beside the methods that it serves.
 
 mod batch;
+mod chosen;
 mod damaged;
 mod open;
 mod plans;
 mod rows;
 mod time;
 
+pub use chosen::open;
 pub use open::OpenError;
 
 pub(crate) use batch::{Accept, Batch, Owner, Update};

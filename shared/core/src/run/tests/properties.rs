@@ -172,7 +172,7 @@ proptest! {
 
     #[test]
     fn no_service_is_published_before_its_dependencies_completed(services in plans(), history in moves()) {
-        let mut world = played(services, &history);
+        let world = played(services, &history);
         let plan = world.run.plan().clone();
         let mut completed = std::collections::HashSet::new();
         for fact in facts(&world) {

@@ -1,0 +1,41 @@
+//! The dispatcher process: a table of contents.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Parser;
+use hermes_adapters::entropy::{SystemEntropy, process_id};
+use hermes_adapters::redis::RedisQueue;
+use hermes_adapters::settings::Settings;
+use hermes_adapters::{signals, store, telemetry};
+use hermes_diagnosis::RuleBook;
+use hermes_dispatcher::api::Hosts;
+use hermes_dispatcher::engine::EngineParts;
+use tokio::net::TcpListener;
+
+/// Accepts runs, decides what they need, hands jobs to workers, settles and diagnoses.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration file; hermes.default.toml is its manual
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let settings = Settings::load(Arguments::parse().config.as_deref())?;
+    settings.api.check()?;
+    telemetry::init(settings.log.format, &settings.log.filter)?;
+    let shutdown = signals::shutdown_token()?;
+    let store = store::open(&settings.database).await?;
+    let worker = process_id().to_string();
+    let queue = Arc::new(RedisQueue::connect(settings.redis.url.expose(), &settings.redis.prefix, &worker).await?);
+    let listener = TcpListener::bind(settings.api.listen).await?;
+    let bound = listener.local_addr()?;
+    let hosts = if bound.ip().is_loopback() { Hosts::Local } else { Hosts::Any };
+    let public_url = settings.api.callback_base(bound);
+    let (book, entropy) = (Arc::new(RuleBook::shipped()), Arc::new(SystemEntropy));
+    let parts = EngineParts { store, queue, book, entropy, public_url };
+    Ok(hermes_dispatcher::run(parts, listener, hosts, shutdown).await?)
+}
