@@ -1,4 +1,28 @@
-//! stub
+//! The data plane of Hermes: takes jobs from a queue, executes each attempt within its time, and reports.
+//!
+//! [`runner::run`] is the way in. It runs one apalis worker per worker key ([`backend`], [`attempt`]) over the services
+//! of a [`registry`]: built-in ones ([`technical_seo`](site), [`builtin`]) and external ones ([`http_worker`]).
+//!
+//! Deliberately absent: adapters (queue and HTTP come in through ports), retries (the core decides about them), and
+//! everything that is true about a run: a worker-runner knows only the job that it holds.
 
+mod acknowledge;
+pub mod attempt;
+pub mod backend;
+pub mod builtin;
 pub mod http_worker;
+mod leases;
+mod outage;
+mod panics;
+pub mod registry;
+pub mod runner;
+pub mod service;
 pub mod site;
+pub mod technical_seo;
+
+pub use registry::{Registry, all_servable};
+pub use runner::{Ports, RunnerError, RunnerOptions, RunnerReport, run};
+pub use service::{AttemptContext, Service, ServiceOutcome};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! The services that come with Hermes, as [`crate::service::Service`]s.
+
+pub mod external;
+pub mod noop;
+pub mod unconfigured;
