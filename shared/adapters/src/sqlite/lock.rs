@@ -51,6 +51,13 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Lets others have the database, before the value goes.
+    pub(super) fn release(&self) -> io::Result<()> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).unlock()
+    }
+}
+
 fn in_use(path: &Path) -> OpenError {
     let place = match owner_of(path) {
         Some(note) if !note.is_empty() => format!(" ({note})"),

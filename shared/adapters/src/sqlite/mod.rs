@@ -37,7 +37,7 @@ const WAIT: Duration = Duration::from_secs(10);
 /// The first SQLite without the bug that lets a checkpoint damage the file when it races with a reset of the log.
 const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 
-/// The store of the embedded mode. Clones of the `Arc` around it share it; the file is released when the last one goes.
+/// The store of the embedded mode. The file is released by [`Self::close`], or when the value goes.
 pub struct Sqlite {
     inner: Arc<Inner>,
 }
@@ -103,10 +103,14 @@ impl Sqlite {
         self.inner.lock.announce(owner_note)
     }
 
-    /// Closes all connections and folds the log into the file. The file is released when the last clone goes.
-    pub async fn close(&self) {
+    /// Closes all connections, folds the log into the file and lets others have it.
+    ///
+    /// # Errors
+    /// If the lock cannot be released; it goes with the value then.
+    pub async fn close(&self) -> std::io::Result<()> {
         self.inner.readers.close().await;
         self.inner.writer.close().await;
+        self.inner.lock.release()
     }
 }
 
