@@ -10,3 +10,4 @@ pub mod telemetry;
 pub mod sqlite;
 pub mod store;
 pub mod postgres;
+pub mod redis;

@@ -1,1 +1,4 @@
 //! Real servers and processes for tests: each test gets its own database and key prefix, so that tests run in parallel.
+
+pub mod postgres;
+pub mod redis;

@@ -1,6 +1,10 @@
 //! Publishing and receiving.
 
-#![expect(missing_docs, reason = "the name of each case is its sentence")]
+#![expect(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "each case is named by its sentence, and ends with the first failed step"
+)]
 
 use futures::FutureExt as _;
 

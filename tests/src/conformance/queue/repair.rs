@@ -1,6 +1,10 @@
 //! The queue may lose everything; the reconciler must be able to see it and to repair it.
 
-#![expect(missing_docs, reason = "the name of each case is its sentence")]
+#![expect(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "each case is named by its sentence, and ends with the first failed step"
+)]
 
 use hermes_core::ports::queue::Lease;
 

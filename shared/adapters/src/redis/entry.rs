@@ -1,0 +1,132 @@
+//! Entries of a stream, read without trusting their shape: anyone with access to the server can add any bytes.
+
+use redis::Value;
+
+/// An entry as it came from a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    /// Its name in the stream.
+    pub(super) id: String,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Consumers that were lost while they had it, not counting what its fields say.
+    pub(super) deaths: u32,
+    /// The server's time when it was delivered, in milliseconds.
+    pub(super) now_ms: u64,
+}
+
+impl Entry {
+    /// The bytes of a field.
+    pub(super) fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields.iter().find(|(field, _)| field == name.as_bytes()).map(|(_, value)| &value[..])
+    }
+
+    /// A field that is text and can be read as `T`.
+    pub(super) fn parse<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        std::str::from_utf8(self.field(name)?).ok()?.parse().ok()
+    }
+
+    /// When the entry was added, in milliseconds of the server's clock.
+    pub(super) fn added_ms(&self) -> Option<u64> {
+        self.id.split_once('-')?.0.parse().ok()
+    }
+}
+
+/// Entries out of the answer to XREADGROUP on one stream, followed by TIME.
+pub(super) fn read_entries(answer: Value) -> Vec<Entry> {
+    let mut parts = items(answer).into_iter();
+    let (streams, time) = (parts.next().unwrap_or(Value::Nil), parts.next().unwrap_or(Value::Nil));
+    let now_ms = time_ms(time);
+    let stream = match streams {
+        Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries),
+        other => items(other).into_iter().next().and_then(|stream| items(stream).into_iter().nth(1)),
+    };
+    let entries = items(stream.unwrap_or(Value::Nil)).into_iter();
+    entries
+        .filter_map(|entry| {
+            let mut parts = items(entry).into_iter();
+            Some(Entry { id: text(parts.next()?)?, fields: fields(parts.next()?), deaths: 0, now_ms })
+        })
+        .collect()
+}
+
+/// Entries out of the answer of the sweeping script.
+pub(super) fn swept_entries(answer: Value) -> Vec<Entry> {
+    let mut parts = items(answer).into_iter();
+    let (time, entries) = (parts.next().unwrap_or(Value::Nil), parts.next().unwrap_or(Value::Nil));
+    let now_ms = time_ms(time);
+    items(entries)
+        .into_iter()
+        .filter_map(|entry| {
+            let mut parts = items(entry).into_iter();
+            let id = text(parts.next()?)?;
+            let deaths = number(parts.next()?).and_then(|deaths| u32::try_from(deaths).ok())?;
+            Some(Entry { id, fields: fields(parts.next()?), deaths, now_ms })
+        })
+        .collect()
+}
+
+fn items(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) | Value::Set(items) => items,
+        _ => Vec::new(),
+    }
+}
+
+fn fields(value: Value) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut parts = items(value).into_iter().filter_map(bytes);
+    std::iter::from_fn(|| Some((parts.next()?, parts.next()?))).collect()
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        _ => None,
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    String::from_utf8(bytes(value)?).ok()
+}
+
+fn number(value: Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(number).ok(),
+        other => text(other)?.parse().ok(),
+    }
+}
+
+fn time_ms(value: Value) -> u64 {
+    let mut parts = items(value).into_iter().filter_map(number);
+    let (seconds, micros) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    seconds.saturating_mul(1_000).saturating_add(micros / 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn entries_are_read_with_the_time_of_the_server() {
+        let entry = Value::Array(vec![bulk("17-2"), Value::Array(vec![bulk("id"), bulk("x"), bulk("n"), bulk("7")])]);
+        let streams = Value::Array(vec![Value::Array(vec![bulk("stream"), Value::Array(vec![entry])])]);
+        let time = Value::Array(vec![bulk("3"), bulk("4500")]);
+        let entries = read_entries(Value::Array(vec![streams, time]));
+        assert_eq!(entries.len(), 1);
+        assert_eq!((entries[0].now_ms, entries[0].added_ms()), (3_004, Some(17)));
+        assert_eq!((entries[0].field("id"), entries[0].parse("n")), (Some(&b"x"[..]), Some(7_u32)));
+        assert_eq!(entries[0].parse::<u32>("id"), None);
+    }
+
+    #[test]
+    fn an_answer_of_an_unexpected_shape_has_no_entries() {
+        for answer in [Value::Nil, Value::Int(3), Value::Array(vec![Value::Nil, Value::Okay])] {
+            assert!(read_entries(answer.clone()).is_empty());
+            assert!(swept_entries(answer).is_empty());
+        }
+    }
+}

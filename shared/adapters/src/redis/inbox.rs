@@ -1,0 +1,345 @@
+//! Reading one stream as one consumer of its group. A task owns the blocking connection and hands over what it reads,
+//! so that a caller who stops waiting loses nothing; it reads only while somebody asks, and only as much.
+//!
+//! Whatever the server does, the task goes on: it reconnects with jitter, makes stream and group anew when they are
+//! gone (from the beginning, so that nothing is skipped), and never stumbles over an entry twice.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use hermes_core::ports::queue::QueueError;
+
+use super::entry::{Entry, read_entries, swept_entries};
+use super::link::{code, connect, pause};
+use super::lock;
+use super::steps::Core;
+
+/// How much longer than a blocking read its answer may take before the line counts as cut.
+const ANSWER_GRACE: Duration = Duration::from_secs(3);
+/// A consumer that was not heard of for this long and holds nothing is removed.
+const CONSUMER_IDLE: Duration = Duration::from_secs(60 * 60);
+/// How often to look for such consumers.
+const TIDY_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Requests that wait for the task; more wait before that.
+const REQUESTS: usize = 16;
+
+/// What is read from a stream, and what becomes of it.
+#[async_trait]
+pub(super) trait Source: Send + Sync + 'static {
+    /// An entry that could be read.
+    type Item: Send + 'static;
+
+    /// The stream's key.
+    fn stream(&self) -> &str;
+
+    /// The consumer group.
+    fn group(&self) -> &'static str;
+
+    /// Reads an entry; deals with one that cannot be delivered, and returns nothing then.
+    async fn read(&self, core: &Core, entry: Entry) -> Option<Self::Item>;
+
+    /// Names of the entry of an item.
+    fn entry<'a>(&self, item: &'a Self::Item) -> &'a str;
+
+    /// Lets others have items that nobody here wants any more.
+    async fn give_back(&self, core: &Core, items: Vec<Self::Item>);
+}
+
+/// The near end of a reading task.
+pub(super) struct Inbox<T> {
+    requests: mpsc::Sender<Request<T>>,
+    held: Arc<Held>,
+    closed: CancellationToken,
+}
+
+struct Request<T> {
+    max: usize,
+    reply: oneshot::Sender<Handover<T>>,
+}
+
+/// Items on their way to whoever asked. Dropped on the way, they return.
+struct Handover<T> {
+    items: Vec<T>,
+    returned: Arc<Returned<T>>,
+}
+
+impl<T> Drop for Handover<T> {
+    fn drop(&mut self) {
+        if !self.items.is_empty() {
+            self.returned.push(std::mem::take(&mut self.items));
+        }
+    }
+}
+
+/// Items that were read for somebody who has stopped waiting.
+struct Returned<T> {
+    items: Mutex<VecDeque<T>>,
+    arrived: Notify,
+}
+
+impl<T> Returned<T> {
+    fn push(&self, items: Vec<T>) {
+        lock(&self.items).extend(items);
+        self.arrived.notify_one();
+    }
+
+    fn take(&self, max: usize) -> Vec<T> {
+        let mut items = lock(&self.items);
+        let count = max.min(items.len());
+        items.drain(..count).collect()
+    }
+
+    async fn wait(&self) {
+        while lock(&self.items).is_empty() {
+            self.arrived.notified().await;
+        }
+    }
+}
+
+/// Entries that this process has, and when it last said so. What it has is not delivered to it again.
+#[derive(Default)]
+pub(super) struct Held {
+    entries: Mutex<HashMap<String, Instant>>,
+}
+
+impl Held {
+    /// Notes entries as held from now on.
+    pub(super) fn touch<'a>(&self, entries: impl IntoIterator<Item = &'a str>) {
+        let now = Instant::now();
+        let mut held = lock(&self.entries);
+        for entry in entries {
+            held.insert(entry.to_owned(), now);
+        }
+    }
+
+    /// Notes entries as gone.
+    pub(super) fn forget<'a>(&self, entries: impl IntoIterator<Item = &'a str>) {
+        let mut held = lock(&self.entries);
+        for entry in entries {
+            held.remove(entry);
+        }
+    }
+
+    /// What is held by leases that have not ended.
+    fn within(&self, lease: Duration) -> Vec<String> {
+        let mut held = lock(&self.entries);
+        held.retain(|_, touched| touched.elapsed() < lease);
+        held.keys().cloned().collect()
+    }
+}
+
+impl<T: Send + 'static> Inbox<T> {
+    /// Starts the task. It ends by itself when the inbox is dropped, or when the queue is closed.
+    pub(super) fn open<S: Source<Item = T>>(core: Arc<Core>, source: S, tasks: &TaskTracker) -> Self {
+        let closed = core.closed.clone();
+        let (requests, receiver) = mpsc::channel(REQUESTS);
+        let held = Arc::new(Held::default());
+        let reader = Reader {
+            core,
+            source,
+            held: Arc::clone(&held),
+            returned: Arc::new(Returned { items: Mutex::default(), arrived: Notify::new() }),
+            connection: None,
+            failures: 0,
+            next_sweep: Instant::now(),
+            next_tidy: Instant::now(),
+        };
+        tasks.spawn(reader.run(receiver));
+        Self { requests, held, closed }
+    }
+
+    /// Waits for items and takes at most `max`.
+    pub(super) async fn take(&self, max: usize) -> Result<Vec<T>, QueueError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { max, reply }).await.map_err(|_| self.gone())?;
+        let mut handover = answer.await.map_err(|_| self.gone())?;
+        Ok(std::mem::take(&mut handover.items))
+    }
+
+    fn gone(&self) -> QueueError {
+        if self.closed.is_cancelled() {
+            QueueError::Closed
+        } else {
+            QueueError::Unavailable("the task that reads it has ended".to_owned())
+        }
+    }
+
+    /// What this process has of the stream.
+    pub(super) fn held(&self) -> &Held {
+        &self.held
+    }
+}
+
+/// The task.
+struct Reader<S: Source> {
+    core: Arc<Core>,
+    source: S,
+    held: Arc<Held>,
+    returned: Arc<Returned<S::Item>>,
+    connection: Option<MultiplexedConnection>,
+    failures: u32,
+    next_sweep: Instant,
+    next_tidy: Instant,
+}
+
+impl<S: Source> Reader<S> {
+    async fn run(mut self, mut requests: mpsc::Receiver<Request<S::Item>>) {
+        let closed = self.core.closed.clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => break,
+                request = requests.recv() => match request {
+                    Some(request) => self.serve(request).await,
+                    None => break,
+                },
+                () = self.returned.wait() => self.give_back().await,
+            }
+        }
+        self.give_back().await;
+    }
+
+    async fn give_back(&mut self) {
+        let items = self.returned.take(usize::MAX);
+        if !items.is_empty() {
+            self.held.forget(items.iter().map(|item| self.source.entry(item)));
+            self.source.give_back(&self.core, items).await;
+        }
+    }
+
+    async fn serve(&mut self, request: Request<S::Item>) {
+        // Asked once more after each blocking read: whoever has stopped waiting needs nothing.
+        while !request.reply.is_closed() && !self.core.closed.is_cancelled() {
+            let mut items = self.returned.take(request.max);
+            if items.is_empty() {
+                items = self.fetch(request.max).await;
+            }
+            if !items.is_empty() {
+                let handover = Handover { items, returned: Arc::clone(&self.returned) };
+                drop(request.reply.send(handover));
+                return;
+            }
+        }
+    }
+
+    async fn fetch(&mut self, max: usize) -> Vec<S::Item> {
+        match self.try_fetch(max).await {
+            Ok(entries) => {
+                if self.failures > 0 {
+                    tracing::info!(stream = self.source.stream(), "the queue is readable again");
+                    self.failures = 0;
+                }
+                self.read(entries).await
+            }
+            Err(error) => {
+                self.connection = None;
+                self.failures = self.failures.saturating_add(1);
+                if self.failures == 1 {
+                    tracing::warn!(stream = self.source.stream(), %error, "the queue cannot be read, trying on");
+                }
+                tokio::time::sleep(pause(self.failures)).await;
+                Vec::new()
+            }
+        }
+    }
+
+    async fn read(&self, entries: Vec<Entry>) -> Vec<S::Item> {
+        let mut items = Vec::with_capacity(entries.len());
+        for entry in entries {
+            items.extend(self.source.read(&self.core, entry).await);
+        }
+        self.held.touch(items.iter().map(|item| self.source.entry(item)));
+        items
+    }
+
+    async fn try_fetch(&mut self, max: usize) -> RedisResult<Vec<Entry>> {
+        let mut connection = self.connection().await?;
+        let fetched = self.sweep_or_read(&mut connection, max).await;
+        match fetched {
+            Err(error) if is_group_lost(&error) => {
+                self.make_group(&mut connection).await?;
+                Ok(Vec::new())
+            }
+            fetched => fetched,
+        }
+    }
+
+    async fn sweep_or_read(&mut self, connection: &mut MultiplexedConnection, max: usize) -> RedisResult<Vec<Entry>> {
+        let now = Instant::now();
+        if now >= self.next_tidy {
+            let idle_ms = u64::try_from(CONSUMER_IDLE.as_millis()).unwrap_or(u64::MAX);
+            let mut tidy = self.core.scripts.tidy.prepare_invoke();
+            tidy.key(self.source.stream()).arg(self.source.group()).arg(idle_ms);
+            tidy.invoke_async::<()>(connection).await?;
+            self.next_tidy = now + TIDY_EVERY;
+        }
+        if now >= self.next_sweep {
+            let entries = self.sweep(connection, max).await?;
+            if !entries.is_empty() {
+                // There may be more: swept again before anything new is read.
+                return Ok(entries);
+            }
+            self.next_sweep = now + self.core.sweep_every();
+        }
+        self.wait_for_new(connection, max).await
+    }
+
+    async fn sweep(&self, connection: &mut MultiplexedConnection, max: usize) -> RedisResult<Vec<Entry>> {
+        let mut sweep = self.core.scripts.sweep.prepare_invoke();
+        sweep
+            .key(self.source.stream())
+            .arg(self.source.group())
+            .arg(&self.core.identity)
+            .arg(self.core.lease_ms())
+            .arg(max)
+            .arg(self.held.within(self.core.lease));
+        Ok(swept_entries(sweep.invoke_async(connection).await?))
+    }
+
+    /// Blocks until the next sweep at most.
+    async fn wait_for_new(&self, connection: &mut MultiplexedConnection, max: usize) -> RedisResult<Vec<Entry>> {
+        let block = self.next_sweep.saturating_duration_since(Instant::now()).as_millis().max(1);
+        let block_ms = u64::try_from(block).unwrap_or(u64::MAX);
+        let mut commands = redis::pipe();
+        commands.cmd("XREADGROUP").arg("GROUP").arg(self.source.group()).arg(&self.core.identity);
+        commands.arg("COUNT").arg(max).arg("BLOCK").arg(block_ms);
+        commands.arg("STREAMS").arg(self.source.stream()).arg(">");
+        commands.cmd("TIME");
+        Ok(read_entries(commands.query_async::<Value>(connection).await?))
+    }
+
+    async fn connection(&mut self) -> RedisResult<MultiplexedConnection> {
+        if let Some(connection) = &self.connection {
+            return Ok(connection.clone());
+        }
+        let connection = connect(&self.core.client, self.core.sweep_every() + ANSWER_GRACE).await?;
+        self.connection = Some(connection.clone());
+        // What the broken connection was about to deliver is found by sweeping.
+        self.next_sweep = Instant::now();
+        Ok(connection)
+    }
+
+    async fn make_group(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        let mut create = redis::cmd("XGROUP");
+        create.arg("CREATE").arg(self.source.stream()).arg(self.source.group()).arg("0").arg("MKSTREAM");
+        match create.query_async::<()>(connection).await {
+            // Somebody else was faster.
+            Err(error) if code(&error).is_some_and(|code| code == "BUSYGROUP") => Ok(()),
+            made => made,
+        }
+    }
+}
+
+/// Whether the group is not there, or has just gone while a read was waiting.
+fn is_group_lost(error: &redis::RedisError) -> bool {
+    code(error).is_some_and(|code| code == "NOGROUP" || code == "UNBLOCKED")
+}
