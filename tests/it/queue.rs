@@ -355,6 +355,64 @@ mod redis {
     }
 
     #[tokio::test]
+    async fn what_was_lost_on_the_way_comes_again_at_once_and_counts_no_death() {
+        let world = RedisWorld::fresh().await;
+        let (dispatcher, worker) = (world.queue("d").await, world.queue("w").await);
+        let (jobs, reports) = (world.name("jobs:shop"), world.name("reports"));
+        a_job_goes_through(&dispatcher, &worker, 1).await;
+        dispatcher.publish(&[job(2), job(3)]).await.unwrap();
+        // The server has delivered them, but the connection broke before they arrived.
+        let lost = ["XREADGROUP", "GROUP", "workers", "w", "COUNT", "1", "STREAMS", &jobs, ">"];
+        world.redis.command(&lost).await;
+        let first = receive_one(&worker).await;
+        let other = receive_one(&worker).await;
+        let mut seen = ids(&[first.clone(), other.clone()]);
+        seen.sort();
+        assert_eq!(seen, [job(2).id, job(3).id]);
+        assert_eq!((first.deaths, other.deaths), (0, 0));
+        worker.report(&first.receipt, &done(&first.job.id, &worker)).await.unwrap();
+        let lost = ["XREADGROUP", "GROUP", "dispatchers", "d", "COUNT", "1", "STREAMS", &reports, ">"];
+        world.redis.command(&lost).await;
+        assert_eq!(take_report(&dispatcher).await.report.job, first.job.id);
+    }
+
+    #[tokio::test]
+    async fn both_sides_go_on_after_their_connections_were_cut() {
+        let world = RedisWorld::on(Redis::start_own());
+        let (dispatcher, worker) = (world.queue("d").await, world.queue("w").await);
+        let key = key();
+        for number in 1..4 {
+            let (jobs, ()) = soon(async {
+                tokio::join!(worker.receive(&key, 1), async {
+                    world.redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+                    // One call may meet the broken connection; it is repeated without the caller's help.
+                    dispatcher.publish(&[job(number)]).await.unwrap();
+                })
+            })
+            .await;
+            let jobs = jobs.unwrap();
+            assert_eq!((jobs[0].job.id.clone(), jobs[0].deaths), (job(number).id, 0));
+            world.redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+            worker.report(&jobs[0].receipt, &done(&jobs[0].job.id, &worker)).await.unwrap();
+            assert_eq!(take_report(&dispatcher).await.report.job, job(number).id);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_without_tls_is_unreachable_when_tls_is_asked_for() {
+        let redis = Redis::shared();
+        let url = format!("rediss://127.0.0.1:{}/", redis.port());
+        let refused = RedisQueue::connect(&url, "hermes", "d").await;
+        assert!(matches!(refused.err(), Some(ConnectError::Unreachable(_))));
+    }
+
+    #[tokio::test]
+    async fn a_prefix_that_would_break_the_slot_is_refused() {
+        let refused = RedisQueue::connect(&Redis::shared().url(), "a}b", "d").await;
+        assert!(matches!(refused.err(), Some(ConnectError::InvalidPrefix(_))));
+    }
+
+    #[tokio::test]
     async fn a_key_of_another_kind_is_waited_out() {
         let world = RedisWorld::fresh().await;
         let (dispatcher, worker) = (world.queue("d").await, world.queue("w").await);

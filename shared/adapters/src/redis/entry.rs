@@ -1,6 +1,7 @@
 //! Entries of a stream, read without trusting their shape: anyone with access to the server can add any bytes.
 
 use redis::Value;
+use serde_json::error::Category;
 
 /// An entry as it came from a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +66,17 @@ pub(super) fn swept_entries(answer: Value) -> Vec<Entry> {
         .collect()
 }
 
+/// What is wrong with a message and where. Not the library's own words: they quote values, which may be secret.
+pub(super) fn place(error: &serde_json::Error) -> String {
+    let problem = match error.classify() {
+        Category::Io => "it cannot be read",
+        Category::Syntax => "it is not valid JSON",
+        Category::Data => "a member is missing or has another form",
+        Category::Eof => "it ends too early",
+    };
+    format!("{problem} at line {} column {}", error.line(), error.column())
+}
+
 fn items(value: Value) -> Vec<Value> {
     match value {
         Value::Array(items) | Value::Set(items) => items,
@@ -120,6 +132,13 @@ mod tests {
         assert_eq!((entries[0].now_ms, entries[0].added_ms()), (3_004, Some(17)));
         assert_eq!((entries[0].field("id"), entries[0].parse("n")), (Some(&b"x"[..]), Some(7_u32)));
         assert_eq!(entries[0].parse::<u32>("id"), None);
+    }
+
+    #[test]
+    fn an_error_says_where_and_never_what() {
+        let error = serde_json::from_str::<u32>("\n\"s3cret\"").expect_err("a text is no number");
+        assert!(error.to_string().contains("s3cret"), "the library quotes");
+        assert_eq!(place(&error), "a member is missing or has another form at line 2 column 8");
     }
 
     #[test]

@@ -246,7 +246,10 @@ impl<S: Source> Reader<S> {
                 if self.failures == 1 {
                     tracing::warn!(stream = self.source.stream(), %error, "the queue cannot be read, trying on");
                 }
-                tokio::time::sleep(pause(self.failures)).await;
+                tokio::select! {
+                    () = self.core.closed.cancelled() => {}
+                    () = tokio::time::sleep(pause(self.failures)) => {}
+                }
                 Vec::new()
             }
         }

@@ -7,7 +7,7 @@ use hermes_core::limits::POISON_DEATHS;
 use hermes_core::ports::queue::{Delivery, QueueError, Receipt};
 use hermes_core::wire::{ErrorClass, Job, JobId, Report, ServiceError, WIRE_VERSION};
 
-use super::entry::Entry;
+use super::entry::{Entry, place};
 use super::inbox::Source;
 use super::keys::WORKERS;
 use super::steps::Core;
@@ -38,7 +38,7 @@ impl Jobs {
         };
         let job: Job = match serde_json::from_slice(entry.field("job").unwrap_or_default()) {
             Ok(job) => job,
-            Err(error) => return refuse(format!("the job cannot be read: {error}"), false),
+            Err(error) => return refuse(format!("the job cannot be read: {}", place(&error)), false),
         };
         if job.v > WIRE_VERSION {
             let text = format!("the job has format {}, this worker reads up to {WIRE_VERSION}: update it", job.v);

@@ -137,8 +137,9 @@ impl RedisQueue {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Ends every wait with [`QueueError::Closed`] and gives back what was read for nobody; takes at most half a
-    /// heartbeat. Reports can still be sent, deliveries still be released.
+    /// Ends every wait with [`QueueError::Closed`] and gives back what was read for nobody. It takes as long as a
+    /// blocking read, half a heartbeat, and a few seconds more if the server is silent. Reports can still be sent and
+    /// deliveries released afterwards.
     pub async fn close(&self) {
         self.inner.core.closed.cancel();
         self.inner.readers.close();

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use hermes_core::ports::queue::DeliveredReport;
 use hermes_core::wire::{JobId, Report, WIRE_VERSION};
 
-use super::entry::Entry;
+use super::entry::{Entry, place};
 use super::inbox::Source;
 use super::keys::DISPATCHERS;
 use super::steps::Core;
@@ -72,7 +72,7 @@ impl Source for Reports {
             }
             Ok(report) => Some(DeliveredReport { receipt: receipt(&entry.id, &report.job), report }),
             Err(error) => {
-                tracing::warn!(entry = entry.id, %error, "a report that cannot be read is dropped");
+                tracing::warn!(entry = entry.id, error = place(&error), "a report that cannot be read is dropped");
                 let id = entry.field("id").map(String::from_utf8_lossy).unwrap_or_default();
                 if let Err(error) = core.acknowledge(&[(&entry.id, &id)]).await {
                     tracing::warn!(entry = entry.id, %error, "an entry cannot be dealt with yet");

@@ -69,8 +69,9 @@ pub async fn an_acknowledged_report_never_comes_again<W: QueueWorld>() {
     let jobs = receive(&*worker, 2).await;
     worker.report(&jobs[0].receipt, &done(&jobs[0].job.id, &*worker)).await.unwrap();
     let report = take_report(&*dispatcher).await;
-    dispatcher.acknowledge(&[report.receipt.clone()]).await.unwrap();
-    dispatcher.acknowledge(&[report.receipt]).await.unwrap();
+    let receipts = [report.receipt];
+    dispatcher.acknowledge(&receipts).await.unwrap();
+    dispatcher.acknowledge(&receipts).await.unwrap();
     world.pass(MORE_THAN_A_LEASE).await;
     worker.report(&jobs[1].receipt, &done(&jobs[1].job.id, &*worker)).await.unwrap();
     let taken = soon(other.reports(10)).await.unwrap();
