@@ -89,7 +89,14 @@ pub(super) fn reason(outcome: &ServiceOutcome<'_>, how_to_enable: Option<&str>) 
         }
     };
     match how_to_enable {
-        Some(how) if !why.contains(how) => format!("{}. {how}", why.trim_end_matches('.')),
+        Some(how) if !tells(why, how) => format!("{}. {how}", why.trim_end_matches('.')),
         Some(_) | None => why.to_owned(),
     }
+}
+
+/// Whether an error already names every setting that the hint names.
+fn tells(why: &str, how: &str) -> bool {
+    let mut settings =
+        how.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.contains('_')).peekable();
+    settings.peek().is_some() && settings.all(|setting| why.contains(setting))
 }

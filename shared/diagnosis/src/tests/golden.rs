@@ -6,9 +6,9 @@ use super::{BOOK, Signals, diagnose, standard_run};
 use crate::Diagnosis;
 
 /// A rule's id, the least signals that make it fire, and the same signals with values that let it pass.
-type Case = (&'static str, Value, Value);
+pub(super) type Case = (&'static str, Value, Value);
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     [indexability(), crawl(), content(), experience(), outside()].concat()
 }
 
@@ -189,7 +189,7 @@ fn outside() -> Vec<Case> {
     ]
 }
 
-fn signals(of: &Value) -> Signals {
+pub(super) fn signals(of: &Value) -> Signals {
     of.as_object().expect("a case is an object").clone().into_iter().collect()
 }
 

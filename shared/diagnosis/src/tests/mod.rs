@@ -5,6 +5,7 @@ mod changes;
 mod confidence;
 mod golden;
 mod properties;
+mod scores;
 mod synthesis;
 mod workers;
 
@@ -113,9 +114,14 @@ pub(crate) fn nothing_there() -> Value {
 
 /// A result of the schema of signals, everything of full quality.
 pub(crate) fn measurement(signals: &Signals) -> Value {
+    measurement_of_quality(signals, |_| 1.0)
+}
+
+/// A result of the schema of signals.
+pub(crate) fn measurement_of_quality(signals: &Signals, quality: impl Fn(&str) -> f64) -> Value {
     let signal = |(id, value): (&String, &Value)| match value {
-        Value::Object(_) => json!({"id": id, "value": null, "n": 0, "method": "crawl", "quality": 1.0}),
-        _ => json!({"id": id, "value": value, "method": "crawl", "quality": 1.0}),
+        Value::Object(_) => json!({"id": id, "value": null, "n": 0, "method": "crawl", "quality": quality(id)}),
+        _ => json!({"id": id, "value": value, "method": "crawl", "quality": quality(id)}),
     };
     let signals: Vec<Value> = signals.iter().map(signal).collect();
     json!({
@@ -127,14 +133,19 @@ pub(crate) fn measurement(signals: &Signals) -> Value {
     })
 }
 
-/// The standard plan, every service completed with its part of the signals.
+/// The standard plan, every service completed with its part of the signals, everything of full quality.
 pub(crate) fn standard_run(signals: &Signals) -> Vec<Service> {
+    standard_run_of_quality(signals, |_| 1.0)
+}
+
+/// The standard plan, every service completed with its part of the signals.
+pub(crate) fn standard_run_of_quality(signals: &Signals, quality: impl Fn(&str) -> f64) -> Vec<Service> {
     STANDARD
         .iter()
         .map(|(service, prefix)| {
             let own = signals.iter().filter(|(id, _)| id.starts_with(&format!("{prefix}.")));
             let own: Signals = own.map(|(id, value)| (id.clone(), value.clone())).collect();
-            Service::completed(service, &measurement(&own))
+            Service::completed(service, &measurement_of_quality(&own, &quality))
         })
         .collect()
 }

@@ -148,6 +148,16 @@ fn a_missing_service_says_why_what_it_costs_and_how_to_enable_it() {
 }
 
 #[test]
+fn a_reason_that_names_the_settings_is_not_told_twice() {
+    let mut services = standard_run_without(&all_good(), &["serp-intelligence"]);
+    let error = "Worker serp_intel is not configured: set SERP_INTEL_BASE_URL and SERP_INTEL_API_KEY";
+    services[0].error = Some(error.to_owned());
+    let diagnosis = diagnose(&services);
+    assert_eq!(diagnosis.missing_services[0].reason, error);
+    assert!(diagnosis.missing_services[0].how_to_enable.is_some());
+}
+
+#[test]
 fn a_service_that_broke_is_not_told_to_be_configured() {
     let mut services = standard_run_without(&all_good(), &["serp-intelligence"]);
     services[0].error_class = Some("server_error".to_owned());
