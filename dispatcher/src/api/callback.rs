@@ -69,7 +69,7 @@ enum Answer {
     Failure { error: ServiceError, retryable: bool },
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Failure {
     #[serde(default)]
     code: String,
@@ -91,22 +91,24 @@ impl Answer {
 /// Reads `{"ok": true, "data": {…}}`, `{"ok": false, "error": {…}}`, or a bare object, which is then the result.
 fn answer_of(json: &Json) -> Result<Answer, Problem> {
     let mut members = Members::of(json, "")?;
-    if !members.has("ok") {
-        return checked(json.clone(), "");
+    match members.optional::<bool>("ok")? {
+        Some(true) if members.has("data") => checked(members.raw("data")?, "data"),
+        Some(true) | None => checked(json.clone(), ""),
+        Some(false) => {
+            let failure: Option<Failure> = members.optional("error")?;
+            Ok(failed(&failure.unwrap_or_default()))
+        }
     }
-    if members.required::<bool>("ok")? {
-        return checked(members.raw("data")?, "data");
-    }
-    let failure: Option<Failure> = members.optional("error")?;
-    let Failure { code, message } = failure.unwrap_or(Failure { code: String::new(), message: String::new() });
-    let (class, retryable) = class_of(&code);
-    let text = match (code.as_str(), message.as_str()) {
-        ("", "") => "The worker reported a failure without saying which".to_owned(),
-        ("", message) => message.to_owned(),
-        (code, "") => format!("The worker reported '{code}'"),
+}
+
+fn failed(Failure { code, message }: &Failure) -> Answer {
+    let (class, retryable) = class_of(code);
+    let words = match (code.as_str(), message.as_str()) {
+        ("", "") => "it does not say why".to_owned(),
+        (words, "") | ("", words) => words.to_owned(),
         (code, message) => format!("{code}: {message}"),
     };
-    Ok(Answer::Failure { error: ServiceError::new(class, text), retryable })
+    Answer::Failure { error: ServiceError::new(class, format!("The worker failed: {words}")), retryable }
 }
 
 fn checked(result: Json, field: &str) -> Result<Answer, Problem> {
@@ -119,16 +121,13 @@ fn checked(result: Json, field: &str) -> Result<Answer, Problem> {
     Ok(Answer::Result(result))
 }
 
-/// The contract's error codes as our classes, and whether another attempt might succeed.
+/// The contract's error codes as our classes, and whether another attempt might succeed; as for a direct answer.
 fn class_of(code: &str) -> (ErrorClass, bool) {
     match code {
         "unauthorized" | "forbidden" => (ErrorClass::Authentication, false),
-        "not_found" => (ErrorClass::NotFound, false),
         "invalid_input" => (ErrorClass::InvalidInput, false),
         "rate_limited" => (ErrorClass::RateLimited, true),
-        "upstream_error" => (ErrorClass::ServerError, true),
-        "timeout" => (ErrorClass::Timeout, true),
-        "internal" => (ErrorClass::WorkerError, true),
+        "upstream_error" | "timeout" => (ErrorClass::WorkerError, true),
         _ => (ErrorClass::WorkerError, false),
     }
 }
@@ -165,17 +164,26 @@ mod tests {
         let result = Answer::Result(Json::parse(r#"{"a":1}"#).expect("valid"));
         assert_eq!(answer(r#"{"ok": true, "service": "x", "data": {"a":1}}"#).expect("read"), result);
         assert_eq!(answer(r#"{"a":1}"#).expect("read"), result);
+        let older = r#"{"ok": true, "a": 1}"#;
+        assert_eq!(answer(older).expect("read"), Answer::Result(Json::parse(older).expect("valid")));
     }
 
     #[test]
     fn a_failure_keeps_its_code_and_message() {
-        let failed =
-            answer(r#"{"ok": false, "error": {"code": "rate_limited", "message": "slow down", "details": {}}}"#);
-        let error = ServiceError::new(ErrorClass::RateLimited, "rate_limited: slow down");
-        assert_eq!(failed.expect("read"), Answer::Failure { error, retryable: true });
-        let silent = ServiceError::new(ErrorClass::WorkerError, "The worker reported a failure without saying which");
-        let failed = answer(r#"{"ok": false}"#).expect("read");
-        assert_eq!(failed, Answer::Failure { error: silent, retryable: false });
+        for (text, class, words, retryable) in [
+            (
+                r#"{"ok": false, "error": {"code": "rate_limited", "message": "slow down", "details": {}}}"#,
+                ErrorClass::RateLimited,
+                "rate_limited: slow down",
+                true,
+            ),
+            (r#"{"ok": false, "error": {"code": "timeout"}}"#, ErrorClass::WorkerError, "timeout", true),
+            (r#"{"ok": false, "error": {"message": "no"}}"#, ErrorClass::WorkerError, "no", false),
+            (r#"{"ok": false}"#, ErrorClass::WorkerError, "it does not say why", false),
+        ] {
+            let error = ServiceError::new(class, format!("The worker failed: {words}"));
+            assert_eq!(answer(text).expect("read"), Answer::Failure { error, retryable }, "{text}");
+        }
     }
 
     #[test]
@@ -183,23 +191,11 @@ mod tests {
         for (text, field) in [
             ("[1]", ""),
             (r#"{"ok": "yes"}"#, "ok"),
-            (r#"{"ok": true}"#, "data"),
             (r#"{"ok": true, "data": [1]}"#, "data"),
             (r#"{"ok": false, "error": "broken"}"#, "error"),
         ] {
             assert_eq!(answer(text).expect_err("refused").to_json()["field"], field, "{text}");
         }
-    }
-
-    #[test]
-    fn every_code_of_the_contract_has_a_class() {
-        for code in
-            ["unauthorized", "forbidden", "not_found", "invalid_input", "rate_limited", "upstream_error", "timeout"]
-        {
-            assert_ne!(class_of(code).0, ErrorClass::WorkerError, "{code}");
-        }
-        assert_eq!(class_of("internal"), (ErrorClass::WorkerError, true));
-        assert_eq!(class_of("anything"), (ErrorClass::WorkerError, false));
     }
 
     #[test]

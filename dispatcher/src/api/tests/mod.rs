@@ -1,0 +1,12 @@
+//! The API over the real engine, with a store and a queue that tests can break. Workers are played by the tests.
+
+mod control;
+mod errors;
+mod events;
+mod fakes;
+mod health;
+mod kbase;
+mod plans;
+mod run;
+mod runs;
+mod world;
