@@ -56,6 +56,15 @@ pub enum SiteError {
         /// How long the server asked us to wait.
         retry_after: Option<Duration>,
     },
+    /// The home page answers with an error, so that nothing about its delivery is worth measuring: the owner must act,
+    /// or the server recover.
+    #[error("the home page {url} answers HTTP {status}")]
+    ErrorPage {
+        /// URL of the home page.
+        url: String,
+        /// Status code of the answer.
+        status: u16,
+    },
     /// The time of the attempt ended before the home page was read: give the service more time.
     #[error("the time limit passed before the home page was read")]
     OutOfTime,
@@ -68,7 +77,7 @@ impl SiteError {
         match self {
             Self::Connect(_) | Self::Timeout(_) | Self::Protocol(_) => true,
             Self::Dns(error) => is_temporary(error),
-            Self::TurnedAway { status, .. } => matches!(status, 429 | 502..=504),
+            Self::TurnedAway { status, .. } | Self::ErrorPage { status, .. } => matches!(status, 429 | 502..=504),
             Self::Options(_)
             | Self::Tls(_)
             | Self::PrivateTarget(_)
@@ -92,6 +101,7 @@ impl SiteError {
             | Self::PrivateTarget(_)
             | Self::Redirects { .. }
             | Self::Disallowed { .. }
+            | Self::ErrorPage { .. }
             | Self::OutOfTime => None,
         }
     }

@@ -131,6 +131,13 @@ pub fn p75(mut values: Vec<u64>) -> Option<u64> {
     values.get((values.len() * 3).div_ceil(4).checked_sub(1)?).copied()
 }
 
+/// The median; of an even number of values the lower of the two in the middle. `None` of nothing.
+#[must_use]
+pub fn median(mut values: Vec<u64>) -> Option<u64> {
+    values.sort_unstable();
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,10 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn the_75th_percentile_is_a_value_that_occurs() {
+    fn percentiles_are_values_that_occur() {
         assert_eq!(p75(vec![]), None);
         assert_eq!(p75(vec![7]), Some(7));
         assert_eq!(p75(vec![4, 1, 3, 2]), Some(3));
         assert_eq!(p75((1..=100).collect()), Some(75));
+        assert_eq!((median(vec![]), median(vec![9, 1, 5]), median(vec![4, 1, 3, 2])), (None, Some(5), Some(2)));
     }
 }
