@@ -148,6 +148,18 @@ fn experience() -> Vec<Case> {
             json!({"vitals.lab_cls": 0.11, "tech.img_nosize_ratio": 0.1}),
         ),
         ("EXP-006", json!({"tech.viewport_missing_ratio": 0.06}), json!({"tech.viewport_missing_ratio": 0.05})),
+        (
+            "EXP-007",
+            json!({"vitals.http_ttfb_ms": 801, "tech.ttfb_p75_ms": 20}),
+            json!({"vitals.http_ttfb_ms": 800, "tech.ttfb_p75_ms": 800}),
+        ),
+        (
+            "EXP-008",
+            json!({"vitals.asset_uncompressed_ratio": 0.0, "tech.uncompressed_ratio": 0.21}),
+            json!({"vitals.asset_uncompressed_ratio": 0.2, "tech.uncompressed_ratio": 0.2}),
+        ),
+        ("EXP-009", json!({"vitals.asset_error_ratio": 0.01}), json!({"vitals.asset_error_ratio": 0.0})),
+        ("EXP-010", json!({"vitals.asset_uncached_ratio": 0.51}), json!({"vitals.asset_uncached_ratio": 0.5})),
     ]
 }
 
