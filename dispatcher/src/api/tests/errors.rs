@@ -1,7 +1,5 @@
 //! What is wrong with a request, and what is wrong with us.
 
-use std::sync::atomic::Ordering;
-
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
@@ -71,7 +69,7 @@ async fn a_page_of_another_origin_is_refused_before_anything_happens() {
 async fn a_store_that_is_away_is_told_without_its_secrets() {
     let world = World::new().await;
     let run_id = world.submitted().await;
-    world.store.down.store(true, Ordering::SeqCst);
+    world.store.go_down();
     for path in ["plans", "runs", &format!("runs/{run_id}"), &format!("runs/{run_id}/events"), "health"] {
         let answer = world.get(&format!("/api/orchestration/{path}")).await;
         assert_eq!(answer.problem(), (503, "store-unavailable"), "{path}");
@@ -84,7 +82,7 @@ async fn a_store_that_is_away_is_told_without_its_secrets() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_does_not_hang_the_client() {
     let world = World::new().await;
-    world.store.hanging.store(true, Ordering::SeqCst);
+    world.store.hang();
     assert_eq!(world.get("/api/orchestration/runs").await.problem(), (503, "timed-out"));
     assert_eq!(world.post(RUN, &submission()).await.problem(), (503, "timed-out"));
 }
@@ -92,7 +90,7 @@ async fn a_store_that_hangs_does_not_hang_the_client() {
 #[tokio::test]
 async fn a_panic_is_an_internal_problem_that_tells_nothing() {
     let world = World::new().await;
-    world.store.panicking.store(true, Ordering::SeqCst);
+    world.store.panic();
     let answer = world.get("/api/orchestration/plans").await;
     assert_eq!(answer.problem(), (500, "internal"));
     assert!(!answer.text.contains("planted"), "{answer:?}");

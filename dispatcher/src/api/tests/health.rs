@@ -1,7 +1,5 @@
 //! Whether it is there, whether it is ready, what it counts.
 
-use std::sync::atomic::Ordering;
-
 use serde_json::json;
 
 use super::world::World;
@@ -10,11 +8,11 @@ use super::world::World;
 async fn a_dispatcher_without_its_queue_is_degraded_and_without_its_store_not_ready() {
     let world = World::new().await;
     assert_eq!(world.get("/readyz").await.body["status"], "ok");
-    world.queue.down.store(true, Ordering::SeqCst);
+    world.queue.go_down();
     let answer = world.get("/readyz").await;
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("degraded")));
     assert_eq!(answer.body["queue"], "unavailable");
-    world.store.down.store(true, Ordering::SeqCst);
+    world.store.go_down();
     let answer = world.get("/readyz").await;
     assert_eq!(answer.problem(), (503, "store-unavailable"));
     assert_eq!((&answer.body["store"], &answer.body["queue"]), (&json!("unavailable"), &json!("unavailable")));
@@ -24,7 +22,7 @@ async fn a_dispatcher_without_its_queue_is_degraded_and_without_its_store_not_re
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_is_not_ready() {
     let world = World::new().await;
-    world.store.hanging.store(true, Ordering::SeqCst);
+    world.store.hang();
     assert_eq!(world.get("/readyz").await.problem(), (503, "store-unavailable"));
     assert_eq!(world.get("/metrics").await.status, 200);
 }

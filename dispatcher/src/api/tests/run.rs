@@ -1,6 +1,5 @@
 //! `POST /api/orchestration/run` and the batch.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hermes_core::ports::store::Store;
@@ -92,7 +91,7 @@ async fn a_wait_that_cannot_see_the_end_is_answered_with_the_place_to_look() {
     let world = World::new().await;
     let answer = tokio::spawn(world.send(post(RUN, &submission())));
     let run_id = world.the_run().await;
-    world.store.down.store(true, Ordering::SeqCst);
+    world.store.go_down();
     let answer = answer.await.expect("no panic");
     assert_eq!((answer.status, answer.run_id()), (202, run_id));
 }

@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::fakes::{FakeEntropy, FakeQueue, FakeStore};
+use super::fakes::{FakeEntropy, FakeQueue, SwitchedStore};
 use crate::api::{ApiOptions, router};
 use crate::engine::{Engine, EngineParts};
 
 static BOOK: LazyLock<Arc<RuleBook>> = LazyLock::new(|| Arc::new(RuleBook::shipped()));
 
 pub(super) struct World {
-    pub(super) store: FakeStore,
+    pub(super) store: SwitchedStore,
     pub(super) queue: FakeQueue,
     pub(super) engine: Engine,
     pub(super) shutdown: CancellationToken,
@@ -83,7 +83,7 @@ impl World {
     }
 
     pub(super) async fn with(change: impl FnOnce(&mut ApiOptions)) -> Self {
-        let (store, queue, shutdown) = (FakeStore::new(), FakeQueue::default(), CancellationToken::new());
+        let (store, queue, shutdown) = (SwitchedStore::new(), FakeQueue::default(), CancellationToken::new());
         let spec: PlanSpec = serde_json::from_value(two_steps()).expect("a plan");
         store.put_plan(&Plan::try_from(spec).expect("valid")).await.expect("stored");
         let parts = EngineParts {
