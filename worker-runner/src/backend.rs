@@ -6,8 +6,7 @@
 //!   bounded, and what is still unreported during an outage is bounded by the same number.
 //! * **No errors.** An error that a backend returns ends an apalis worker. This one returns none: the reader logs an
 //!   outage once and tries again.
-//! * **Stopping.** Nothing more is taken. A read that is under way is not torn off, for what the queue may be
-//!   delivering at this moment would be nobody's until its lease ends; what it still brings is handed back.
+//! * **Stopping.** Nothing more is taken, and what is taken and not yet started is handed back at once.
 //!
 //! Deliberately absent: apalis's own storage, codecs, retries and heartbeats.
 
@@ -179,12 +178,12 @@ impl BackendConfig for QueueBackend {
 }
 
 impl Reader {
-    /// Takes deliveries until it is stopped. After that, it lives until what it was still brought is handed back;
-    /// `drained` ends a read that brings nothing.
-    pub(crate) async fn run(self, drained: CancellationToken) {
+    /// Takes deliveries until it is stopped, then hands back what is not yet started.
+    pub(crate) async fn run(self) {
         let mut failures = 0;
         while let Some(slots) = self.free_slots().await {
-            match self.receive(slots.num_permits(), &drained).await {
+            let read = self.queue.receive(&self.worker_key, slots.num_permits());
+            match self.stop.run_until_cancelled(read).await {
                 Some(Ok(deliveries)) => {
                     failures = 0;
                     self.outage.answered();
@@ -200,10 +199,11 @@ impl Reader {
                     drop(slots);
                     self.stop.run_until_cancelled(tokio::time::sleep(self.outage.pause(failures))).await;
                 }
-                None => return,
+                None => break,
             }
         }
-        self.close().await;
+        let unstarted = self.shelf.close();
+        self.acknowledger.release(unstarted.iter().map(|work| work.delivery.clone()).collect()).await;
     }
 
     /// Waits for a free slot and takes all that are free. None when stopped.
@@ -218,18 +218,6 @@ impl Reader {
             slots.merge(more);
         }
         Some(slots)
-    }
-
-    /// None if the worker drained before the queue answered.
-    async fn receive(&self, max: usize, drained: &CancellationToken) -> Option<Result<Vec<Delivery>, QueueError>> {
-        let mut read = self.queue.receive(&self.worker_key, max);
-        tokio::select! {
-            biased;
-            answer = &mut read => return Some(answer),
-            () = self.stop.cancelled() => {}
-        }
-        self.close().await;
-        drained.run_until_cancelled(read).await
     }
 
     async fn accept(&self, deliveries: Vec<Delivery>, mut slots: OwnedSemaphorePermit) {
@@ -247,11 +235,5 @@ impl Reader {
             }
         }
         self.acknowledger.release(surplus).await;
-    }
-
-    /// Closes the shelf and hands back what was on it.
-    async fn close(&self) {
-        let unstarted = self.shelf.close();
-        self.acknowledger.release(unstarted.iter().map(|work| work.delivery.clone()).collect()).await;
     }
 }

@@ -1,12 +1,14 @@
 //! The data plane of Hermes: takes jobs from a queue, executes each attempt within its time, and reports.
 //!
 //! [`runner::run`] is the way in. It runs one apalis worker per worker key ([`backend`], [`attempt`]) over the services
-//! of a [`registry`]: built-in ones ([`technical_seo`](site), [`builtin`]) and external ones ([`http_worker`]).
+//! of a [`registry`]: built-in ones ([`technical_seo`], [`vitals_monitor`], [`builtin::noop`]) and external ones
+//! ([`http_worker`]).
 //!
 //! Deliberately absent: adapters (queue and HTTP come in through ports), retries (the core decides about them), and
 //! everything that is true about a run: a worker-runner knows only the job that it holds.
 
 mod acknowledge;
+pub mod arguments;
 pub mod attempt;
 pub mod backend;
 pub mod builtin;
@@ -19,6 +21,7 @@ pub mod runner;
 pub mod service;
 pub mod site;
 pub mod technical_seo;
+pub mod vitals_monitor;
 
 pub use registry::{Registry, all_servable};
 pub use runner::{Ports, RunnerError, RunnerOptions, RunnerReport, run};

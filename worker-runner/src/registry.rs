@@ -13,6 +13,7 @@ use hermes_core::ports::http::Reach;
 
 use crate::builtin::external::External;
 use crate::builtin::noop::Noop;
+use crate::builtin::sites::{TechnicalSeo, VitalsMonitor};
 use crate::builtin::unconfigured::Unconfigured;
 use crate::http_worker::WorkerConfig;
 use crate::http_worker::config::variables;
@@ -120,12 +121,91 @@ fn external(key: &WorkerKey, environment: &BTreeMap<String, String>) -> Option<A
 }
 
 fn builtin(key: &WorkerKey, reach: Reach) -> Option<Arc<dyn Service>> {
-    let _ = reach;
     match key.as_str() {
         NOOP => Some(Arc::new(Noop)),
-        // TO BE JOINED
-        CRAWL_RENDER | CORE_WEB_VITALS => Some(Arc::new(Unconfigured::new(WorkerConfig::missing(key)))),
+        CRAWL_RENDER => Some(Arc::new(TechnicalSeo { reach })),
+        CORE_WEB_VITALS => Some(Arc::new(VitalsMonitor { reach })),
         name if NEED_PROVIDER.contains(&name) => Some(Arc::new(Unconfigured::new(WorkerConfig::missing(key)))),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hermes_core::wire::ErrorClass;
+
+    use super::*;
+    use crate::service::ServiceOutcome;
+    use crate::tests::{execute, job_for};
+
+    fn key(text: &str) -> WorkerKey {
+        text.parse().expect("valid")
+    }
+
+    fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn every_key_that_is_servable_by_default_has_a_service() {
+        let environment = environment(&[
+            ("MY_WORKER_BASE_URL", "https://worker.example"),
+            ("MY_WORKER_API_KEY", "k"),
+            ("EMPTY_BASE_URL", " "),
+            ("HERMES_SOMETHING_BASE_URL", "https://worker.example"),
+        ]);
+        let keys = all_servable(&environment);
+        let names: Vec<_> = keys.iter().map(WorkerKey::as_str).collect();
+        let expected = [
+            "backlink_authority",
+            "competitive_snapshot",
+            "core_web_vitals",
+            "crawl_render",
+            "my_worker",
+            "noop",
+            "serp_intel",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(Registry::for_keys(&keys, &environment, Reach::Public).expect("all").keys(), keys);
+    }
+
+    #[test]
+    fn a_key_that_nothing_serves_is_refused_with_the_names_of_its_variables() {
+        let error = Registry::for_keys(&[key("noop"), key("my-worker")], &BTreeMap::new(), Reach::Public)
+            .expect_err("not configured");
+        assert_eq!(
+            error.to_string(),
+            "there is no worker for key my-worker: set MY_WORKER_BASE_URL and MY_WORKER_API_KEY, or leave it out"
+        );
+    }
+
+    async fn failure(worker_key: &str, environment: &BTreeMap<String, String>) -> (ErrorClass, String) {
+        let registry = Registry::for_keys(&[key(worker_key)], environment, Reach::Public).expect("servable");
+        let service = registry.get(&key(worker_key)).expect("served");
+        match execute(&*service, &job_for(worker_key)).await {
+            ServiceOutcome::Failed { error, retryable: false, .. } => (error.class, error.message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shipped_service_without_a_provider_fails_and_says_what_to_configure() {
+        for worker_key in NEED_PROVIDER {
+            let (class, message) = failure(worker_key, &BTreeMap::new()).await;
+            assert_eq!(class, ErrorClass::NotConfigured);
+            for variable in variables(&key(worker_key)) {
+                assert!(message.contains(&variable), "{message}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_with_a_base_url_and_no_key_fails_as_the_reference_says() {
+        for worker_key in ["serp_intel", "crawl_render"] {
+            let variable = &variables(&key(worker_key))[0];
+            let environment = environment(&[(variable, "https://worker.example")]);
+            let failed = failure(worker_key, &environment).await;
+            assert_eq!(failed, (ErrorClass::NotConfigured, "Worker config invalid: No API key found".to_owned()));
+        }
     }
 }

@@ -179,12 +179,13 @@ impl Runner {
             .iter()
             .map(|key| Ok((key, registry.get(key).ok_or_else(|| RunnerError::Unservable(key.clone()))?)))
             .collect::<Result<_, _>>()?;
-        let mut lanes = JoinSet::new();
+        let (mut lanes, mut serving) = (JoinSet::new(), Vec::new());
         for (key, service) in served {
             let slots = options.slots(key, &*service);
-            info!(worker.key = %key, concurrency = slots, "serving");
+            serving.push(format!("{key} ({slots})"));
             self.lane(key, service, slots, &mut lanes);
         }
+        info!(worker = self.ports.queue.worker(), keys = serving.join(", "), "serving worker keys (jobs at a time)");
         Ok(lanes)
     }
 
@@ -213,13 +214,7 @@ impl Runner {
         };
         let worker = WorkerBuilder::new(key.as_str()).backend(backend).layer(CatchPanics).build(attempts);
         lanes.spawn(async move {
-            let drained = CancellationToken::new();
-            let work = async {
-                let ended = worker.run().await;
-                drained.cancel();
-                ended
-            };
-            let (ended, ()) = tokio::join!(work, reader.run(drained.clone()));
+            let (ended, ()) = tokio::join!(worker.run(), reader.run());
             ended
         });
     }

@@ -2,4 +2,5 @@
 
 pub mod external;
 pub mod noop;
+pub mod sites;
 pub mod unconfigured;

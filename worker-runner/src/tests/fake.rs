@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::builtin::noop::Noop;
 use crate::runner::{Ports, RunnerError, RunnerOptions, RunnerReport, run};
-use crate::{Registry, Service};
+use crate::{AttemptContext, Registry, Service, ServiceOutcome};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -39,6 +39,9 @@ pub(super) struct State {
     pub(super) out: usize,
     pub(super) most_out: usize,
     pub(super) down: bool,
+    /// Calls made while the queue was down.
+    pub(super) refused_reports: usize,
+    pub(super) refused_renewals: usize,
     pub(super) closed: bool,
     entries: u64,
 }
@@ -132,7 +135,7 @@ impl WorkQueue for FakeQueue {
     }
 
     async fn report(&self, receipt: &Receipt, report: &Report) -> Result<(), QueueError> {
-        self.check()?;
+        self.check().inspect_err(|_| self.with(|state| state.refused_reports += 1))?;
         self.with(|state| {
             state.reports.push((receipt.clone(), report.clone()));
             state.out -= 1;
@@ -147,7 +150,7 @@ impl WorkQueue for FakeQueue {
     }
 
     async fn renew(&self, receipts: &[Receipt]) -> Result<Vec<Lease>, QueueError> {
-        self.check()?;
+        self.check().inspect_err(|_| self.with(|state| state.refused_renewals += 1))?;
         Ok(self.with(|state| {
             state.renewals.push(receipts.to_vec());
             receipts.iter().map(|receipt| state.leases.get(&receipt.job).copied().unwrap_or(Lease::Held)).collect()
@@ -266,3 +269,14 @@ pub(super) fn job(number: u128, params: Value) -> Job {
 
 /// Longer than any lease.
 pub(super) const LONG_MS: u64 = 2 * LEASE_MS;
+
+/// A job for another worker.
+pub(crate) fn job_for(worker_key: &str) -> Job {
+    Job { worker_key: worker_key.parse().expect("valid"), ..job(1, serde_json::json!({})) }
+}
+
+/// Lets a service execute a job without any of the machinery around it.
+pub(crate) async fn execute(service: &dyn Service, job: &Job) -> ServiceOutcome {
+    let deadline = Instant::now() + Duration::from_millis(job.timeout_ms);
+    service.run(&AttemptContext { job, deadline, http: &NoHttp, stopping: &CancellationToken::new() }).await
+}

@@ -5,6 +5,7 @@ use hermes_core::ports::queue::Lease;
 use hermes_core::wire::Outcome;
 use serde_json::json;
 use std::time::Duration;
+use tokio::time::Instant;
 
 use super::fake::{LONG_MS, Running, job};
 
@@ -68,11 +69,8 @@ async fn a_report_outlasts_an_outage_of_the_queue() {
     running.queue.publish([job(1, json!({"delay_ms": 1_000, "result": {"kept": true}}))]);
     running.queue.until(|state| (state.notices.len() == 1).then_some(())).await;
     running.queue.with(|state| state.down = true);
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    running.queue.with(|state| {
-        assert!(state.reports.is_empty());
-        state.down = false;
-    });
+    running.queue.until(|state| (state.refused_reports >= 20).then_some(())).await;
+    running.queue.with(|state| state.down = false);
     let Outcome::Completed { duration_ms, result } = running.queue.outcomes(1).await.remove(0) else {
         panic!("completed")
     };
@@ -84,12 +82,11 @@ async fn a_report_outlasts_an_outage_of_the_queue() {
 async fn after_an_outage_jobs_are_taken_again_and_meanwhile_the_queue_is_not_stormed() {
     let running = Running::start();
     running.queue.with(|state| state.down = true);
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    running.queue.with(|state| {
-        let calls = state.asked.len() as u64;
-        assert!((60_000 / OUTAGE_PAUSE_MAX_MS..100).contains(&calls), "{calls} calls within a minute");
-        state.down = false;
-    });
+    let began = Instant::now();
+    running.queue.until(|state| (state.asked.len() == 25).then_some(())).await;
+    let longest = Duration::from_millis(25 * OUTAGE_PAUSE_MAX_MS);
+    assert!((longest / 2..longest).contains(&began.elapsed()), "25 calls within {:?}", began.elapsed());
+    running.queue.with(|state| state.down = false);
     running.queue.publish([job(1, json!({}))]);
     assert!(matches!(running.queue.outcomes(1).await[0], Outcome::Completed { .. }));
     running.stop().await;
@@ -101,8 +98,9 @@ async fn attempts_go_on_while_their_leases_cannot_be_renewed() {
     running.queue.publish([job(1, json!({"delay_ms": LONG_MS}))]);
     running.queue.until(|state| (state.notices.len() == 1).then_some(())).await;
     running.queue.with(|state| state.down = true);
-    tokio::time::sleep(Duration::from_millis(LONG_MS / 2)).await;
+    running.queue.until(|state| (state.refused_renewals >= 3).then_some(())).await;
     running.queue.with(|state| state.down = false);
     assert!(matches!(running.queue.outcomes(1).await[0], Outcome::Completed { duration_ms: LONG_MS, .. }));
+    running.queue.with(|state| assert!(!state.renewals.is_empty(), "renewed again afterwards"));
     running.stop().await;
 }

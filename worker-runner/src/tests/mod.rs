@@ -5,3 +5,5 @@ mod draining;
 mod fake;
 mod leases;
 mod slots;
+
+pub(crate) use fake::{execute, job_for};

@@ -117,9 +117,20 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] with everything that is wrong; the process must not start.
     pub fn load(config: Option<&Path>) -> Result<Self, SettingsError> {
-        let environment: Vec<(String, String)> = std::env::vars_os()
+        Self::load_with(config, Vec::new())
+    }
+
+    /// The same with `options` of a command line, named as the variables that they go before.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_with(config: Option<&Path>, options: Vec<(String, String)>) -> Result<Self, SettingsError> {
+        let set = |name: &str| options.iter().any(|(option, _)| option == name);
+        let mut environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| !set(name))
             .collect();
+        environment.extend(options.iter().cloned());
         let named = config.map(Path::to_owned).or_else(|| {
             let (_, path) = environment.iter().find(|(name, value)| name == CONFIG_VARIABLE && !value.is_empty())?;
             Some(path.into())

@@ -117,7 +117,8 @@ pub trait WorkQueue: Send + Sync {
     fn worker(&self) -> &str;
 
     /// Waits until there are jobs for `key`, and takes at most `max`, those whose leases ended first. A job that has
-    /// ended `POISON_DEATHS` workers is not delivered: it is reported as failed with class `poison`.
+    /// ended `POISON_DEATHS` workers is not delivered: it is reported as failed with class `poison`. Dropping the
+    /// future loses none: what was on its way is handed back.
     async fn receive(&self, key: &WorkerKey, max: usize) -> Result<Vec<Delivery>, QueueError>;
 
     /// Sends the final report of a delivery and acknowledges its job in one atomic step. Also works when the queue

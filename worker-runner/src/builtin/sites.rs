@@ -1,0 +1,132 @@
+//! The services that read a website, as services: `technical-seo` and `vitals-monitor`.
+
+use async_trait::async_trait;
+use hermes_core::Json;
+use hermes_core::ports::http::Reach;
+use hermes_core::wire::{ErrorClass, ServiceError};
+use hermes_diagnosis::signal::Measurement;
+use serde_json::Value;
+
+use crate::service::{AttemptContext, Service, ServiceOutcome};
+use crate::site::SiteError;
+use crate::technical_seo::{self, CrawlOptions};
+use crate::vitals_monitor::{self, VitalsOptions};
+
+/// Sites at a time: reading pages takes memory and processor time.
+const SITES_AT_A_TIME: usize = 8;
+
+/// Crawls a site; worker key `crawl_render`.
+#[derive(Clone, Copy, Debug)]
+pub struct TechnicalSeo {
+    /// Which addresses may be fetched from.
+    pub reach: Reach,
+}
+
+/// Measures how a site loads; worker key `core_web_vitals`.
+#[derive(Clone, Copy, Debug)]
+pub struct VitalsMonitor {
+    /// Which addresses may be fetched from.
+    pub reach: Reach,
+}
+
+#[async_trait]
+impl Service for TechnicalSeo {
+    async fn run(&self, attempt: &AttemptContext<'_>) -> ServiceOutcome {
+        let measured = match CrawlOptions::from_params(&params(attempt), self.reach) {
+            Ok(options) => technical_seo::audit(attempt.http, &attempt.job.domain, &options, attempt.deadline).await,
+            Err(error) => Err(error),
+        };
+        outcome(measured)
+    }
+
+    fn concurrency(&self) -> usize {
+        SITES_AT_A_TIME
+    }
+}
+
+#[async_trait]
+impl Service for VitalsMonitor {
+    async fn run(&self, attempt: &AttemptContext<'_>) -> ServiceOutcome {
+        let measured = match VitalsOptions::from_params(&params(attempt), self.reach) {
+            Ok(options) => vitals_monitor::measure(attempt.http, &attempt.job.domain, &options, attempt.deadline).await,
+            Err(error) => Err(error),
+        };
+        outcome(measured)
+    }
+
+    fn concurrency(&self) -> usize {
+        SITES_AT_A_TIME
+    }
+}
+
+fn params(attempt: &AttemptContext<'_>) -> Value {
+    attempt.job.params.read().expect("the JSON was checked when it was read")
+}
+
+fn outcome(measured: Result<Measurement, SiteError>) -> ServiceOutcome {
+    match measured {
+        Ok(measurement) => ServiceOutcome::Completed(Json::of(&measurement)),
+        Err(error) => ServiceOutcome::Failed {
+            error: ServiceError::new(class(&error), error.to_string()),
+            retryable: error.retryable(),
+            retry_after_ms: error.retry_after().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        },
+    }
+}
+
+/// What kind of failure it is, told by the remedy.
+fn class(error: &SiteError) -> ErrorClass {
+    match error {
+        SiteError::Options(_) => ErrorClass::InvalidInput,
+        SiteError::Dns(_) => ErrorClass::Dns,
+        SiteError::Connect(_) | SiteError::Protocol(_) => ErrorClass::Connection,
+        SiteError::Tls(_) => ErrorClass::Tls,
+        SiteError::Timeout(_) | SiteError::OutOfTime => ErrorClass::Timeout,
+        SiteError::PrivateTarget(_) | SiteError::Disallowed { .. } => ErrorClass::TargetRefused,
+        SiteError::Redirects { .. } => ErrorClass::UnexpectedRedirect,
+        SiteError::TurnedAway { status, .. } | SiteError::ErrorPage { status, .. } => by_status(*status),
+    }
+}
+
+fn by_status(status: u16) -> ErrorClass {
+    match status {
+        401 | 403 => ErrorClass::Authentication,
+        404 | 410 => ErrorClass::NotFound,
+        429 => ErrorClass::RateLimited,
+        500..=599 => ErrorClass::ServerError,
+        _ => ErrorClass::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hermes_core::ports::http::HttpError;
+
+    use super::*;
+
+    #[test]
+    fn a_site_that_cannot_be_measured_fails_the_service_with_its_class_and_text() {
+        let refused = HttpError::Refused { host: "intranet".to_owned(), address: "10.0.0.1".to_owned() };
+        let ServiceOutcome::Failed { error, retryable, retry_after_ms } = outcome(Err(refused.into())) else {
+            panic!("a failure")
+        };
+        assert_eq!((error.class, retryable, retry_after_ms), (ErrorClass::TargetRefused, false, None));
+        assert!(error.message.contains("10.0.0.1"), "{}", error.message);
+    }
+
+    #[test]
+    fn a_site_that_asks_to_wait_is_waited_for() {
+        let error = SiteError::TurnedAway {
+            host: "example.com".to_owned(),
+            status: 429,
+            wall: "rate limit",
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        let ServiceOutcome::Failed { error, retryable, retry_after_ms } = outcome(Err(error)) else {
+            panic!("a failure")
+        };
+        assert_eq!((error.class, retryable, retry_after_ms), (ErrorClass::RateLimited, true, Some(7_000)));
+    }
+}
