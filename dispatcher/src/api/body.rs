@@ -7,13 +7,16 @@ use std::str::FromStr;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hermes_core::Json;
 use hermes_core::limits::BODY_BYTES_MAX;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::problem::{Kind, Problem, sentence};
+
+/// Bytes of a body that are read at most, if only to throw them away.
+const THROWN_AWAY_BYTES_MAX: usize = 16 * BODY_BYTES_MAX;
 
 /// Types that a body may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +44,30 @@ pub(super) fn media(headers: &HeaderMap) -> Result<Media, Problem> {
 }
 
 /// The whole body, if it is not too long.
-pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+///
+/// A body that is too long is read on for a while, and thrown away: a client that is still sending when the connection
+/// is closed loses the answer, too.
+pub(super) async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Kind::BodyTooLarge, format!("A body may have at most {BODY_BYTES_MAX} bytes."));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    // Whoever asks before sending reads the answer first.
+    let longest = if headers.contains_key(header::EXPECT) { BODY_BYTES_MAX } else { THROWN_AWAY_BYTES_MAX };
+    if announced.is_some_and(|bytes| bytes > longest) {
         return Err(too_large());
     }
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Problem::new(Kind::InvalidJson, "The body ended before it was complete.")),
+    let (mut kept, mut seen) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let incomplete = |_| Problem::new(Kind::InvalidJson, "The body ended before it was complete.");
+        // What is no data is trailers; nothing of ours is in them.
+        let data = frame.map_err(incomplete)?.into_data().unwrap_or_default();
+        seen += data.len();
+        if seen <= BODY_BYTES_MAX {
+            kept.extend_from_slice(&data);
+        } else if seen > longest {
+            break;
+        }
     }
+    if seen > BODY_BYTES_MAX { Err(too_large()) } else { Ok(kept.freeze()) }
 }
 
 /// The members of a JSON object, each still unread.

@@ -9,4 +9,5 @@ mod kbase;
 mod plans;
 mod run;
 mod runs;
+mod wire;
 mod world;

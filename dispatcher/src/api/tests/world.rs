@@ -100,6 +100,11 @@ impl World {
         Self { store, queue, engine, shutdown, router }
     }
 
+    /// The API, for a listener.
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// Sends a request and gives the response as soon as it begins.
     pub(super) fn open(&self, request: Request<Body>) -> impl Future<Output = Response> + Send + 'static {
         let router = self.router.clone();
