@@ -1,0 +1,246 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use hermes_core::{Domain, PlanId, RunId, RunStatus, Timestamp, WebsiteId};
+use url::Url;
+
+/// Environment variable that names the server.
+pub const SERVER_VARIABLE: &str = "HERMES_SERVER";
+
+/// Diagnoses websites: one command, several services, one answer, by the deadline.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// The configuration file; hermes.default.toml is its manual
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, a run completed with everything; 1 failed; 2 used wrongly; 3 a run completed \
+                          with something missing; 124 a run timed out; 130 a run was cancelled";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process: API, engine, workers; data in one folder
+    Up(Up),
+    /// Diagnose a website and show the diagnosis
+    Run(Run),
+    /// List runs, the newest first
+    Runs(Runs),
+    /// Show a run, its services and its diagnosis
+    Show(Show),
+    /// Cancel a run that is under way
+    Cancel(OneRun),
+    /// Try again what did not complete in a run, and show the diagnosis
+    Rerun(Rerun),
+    /// List the plans, or check one
+    Plans(Plans),
+    /// Bring the schema of the configured database up to date
+    Migrate,
+}
+
+/// Where the runs are.
+#[derive(Args, Clone, Debug)]
+pub struct Place {
+    /// A running Hermes, such as http://127.0.0.1:5000. Without it: the data folder, through the `hermes up` that has
+    /// it open if there is one
+    #[arg(long, env = SERVER_VARIABLE, value_name = "URL", value_parser = server)]
+    pub server: Option<Url>,
+    /// The data folder [default: hermes in $XDG_DATA_HOME or in ~/.local/share]
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+}
+
+/// `hermes up`.
+#[derive(Args, Debug)]
+pub struct Up {
+    /// Address and port of the API [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// The data folder [default: hermes in $XDG_DATA_HOME or in ~/.local/share]
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// Let the services reach sites on loopback and private addresses
+    #[arg(long)]
+    pub allow_private_targets: bool,
+}
+
+/// `hermes run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The website: a host such as example.com, or a URL with http:// or https://
+    pub site: Domain,
+    /// The plan [default: standard-v1]
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PlanId>,
+    /// What you call the website; diagnoses of one website are compared [default: the site]
+    #[arg(long, value_name = "ID")]
+    pub website_id: Option<WebsiteId>,
+    /// Write the run and its diagnosis as JSON to standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Let the services reach sites on loopback and private addresses
+    #[arg(long)]
+    pub allow_private_targets: bool,
+    /// Where the run is kept.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `hermes runs`.
+#[derive(Args, Debug)]
+pub struct Runs {
+    /// Only with this status: started, running, completed, failed, timeout, cancelled
+    #[arg(long)]
+    pub status: Option<RunStatus>,
+    /// Only of this plan
+    #[arg(long)]
+    pub plan: Option<PlanId>,
+    /// Only of this website
+    #[arg(long, value_name = "ID")]
+    pub website_id: Option<WebsiteId>,
+    /// Only for this site, as it was given
+    #[arg(long)]
+    pub site: Option<String>,
+    /// Only accepted at or after this time, such as 2025-01-27T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// Only accepted before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub limit: u16,
+    /// Write the page of the API as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where to look.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `hermes show`.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// The run's id, or `last` for the newest one
+    #[arg(value_name = "RUN", value_parser = which)]
+    pub run: Which,
+    /// Write the run and its diagnosis as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where to look.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `hermes cancel`.
+#[derive(Args, Debug)]
+pub struct OneRun {
+    /// The run's id, or `last` for the newest one
+    #[arg(value_name = "RUN", value_parser = which)]
+    pub run: Which,
+    /// Where to look.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `hermes rerun`.
+#[derive(Args, Debug)]
+pub struct Rerun {
+    /// The run's id, or `last` for the newest one
+    #[arg(value_name = "RUN", value_parser = which)]
+    pub run: Which,
+    /// Write the run and its diagnosis as JSON to standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Let the services reach sites on loopback and private addresses
+    #[arg(long)]
+    pub allow_private_targets: bool,
+    /// Where to look.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `hermes plans`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Plans {
+    /// Instead of listing.
+    #[command(subcommand)]
+    pub command: Option<PlansCommand>,
+    /// Where to look.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `hermes plans validate`.
+#[derive(Debug, Subcommand)]
+pub enum PlansCommand {
+    /// Check a plan and tell everything that is wrong with it
+    Validate {
+        /// The file, YAML or JSON; `-` reads standard input
+        file: PathBuf,
+    },
+}
+
+/// Names a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The newest one.
+    Last,
+    /// This one.
+    Id(RunId),
+}
+
+fn which(text: &str) -> Result<Which, String> {
+    if text == "last" {
+        return Ok(Which::Last);
+    }
+    text.parse().map(Which::Id).map_err(|_| "a run id has 32 hexadecimal digits; `hermes runs` lists them".to_owned())
+}
+
+fn server(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        Ok(_) | Err(_) => Err("write a URL such as http://127.0.0.1:5000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_use_is_refused_before_anything_happens() {
+        let refused = |line: &str| Arguments::try_parse_from(line.split(' ')).is_err();
+        for line in [
+            "hermes",
+            "hermes run",
+            "hermes run ftp://example.com",
+            "hermes run example.com --plan a,b",
+            "hermes run example.com --server 127.0.0.1:5000",
+            "hermes show 7",
+            "hermes runs --status done",
+            "hermes runs --limit 0",
+            "hermes up --listen here",
+        ] {
+            assert!(refused(line), "{line}");
+        }
+        assert!(!refused("hermes plans validate plan.yaml"));
+        assert!(!refused("hermes show last --json"));
+    }
+}

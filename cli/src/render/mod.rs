@@ -1,0 +1,12 @@
+//! What people read: pure functions from data to text. Foreign text loses its control characters on the way.
+
+pub mod diagnosis;
+pub mod plans;
+pub mod run;
+pub mod runs;
+pub mod text;
+
+pub use text::{Layout, Paint};
+
+#[cfg(test)]
+pub(crate) mod fixtures;
