@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hermes_core::ports::store::StoreError;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::server::Server;
@@ -96,10 +96,10 @@ impl Link {
     pub(super) async fn migrate(&self, migrations: &Migrator) -> Result<(), OpenError> {
         let ours = Migrator { migrations: migrations.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT };
         // a connection of its own: a migration may take longer than any statement of the engine
-        let mut connection = self.deadline(PgConnection::connect_with(&self.connect)).await?;
-        let done = ours.run(&mut connection).await;
-        // closing only says goodbye: the outcome of the migration counts
-        let _ = connection.close().await;
+        let single = PgPoolOptions::new().max_connections(1);
+        let pool = self.deadline(single.connect_with(self.connect.clone())).await?;
+        let done = ours.run(&pool).await;
+        pool.close().await;
         match done {
             Ok(()) => Ok(()),
             Err(MigrateError::Execute(error)) => match error::of(error) {

@@ -21,7 +21,8 @@ pub(super) async fn events(
     }
     let wanted: Vec<(String, u64)> = wanted.iter().map(|id| (id.run_id.to_string(), id.seq)).collect();
     let rows: Vec<EventRow> = sqlx::query_as(
-        "SELECT website_id, run_id, seq, service, type AS kind, payload, created_at
+        // json_each has a column `type`, too
+        "SELECT website_id, run_id, seq, service, kbase_events.type AS kind, payload, created_at
          FROM json_each(?) AS wanted
          CROSS JOIN kbase_events ON run_id = wanted.value ->> 0 AND seq = wanted.value ->> 1",
     )
