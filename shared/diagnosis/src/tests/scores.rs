@@ -32,6 +32,15 @@ fn a_check_whose_fault_exists_scores_half_at_most() {
 }
 
 #[test]
+fn one_branch_of_an_or_is_enough_for_the_fault_to_exist() {
+    // A millisecond over the limit is nearly fine by the curve, but the rule fires.
+    let ttfb = |ms: u32| {
+        category(&good_but(&[("vitals.http_ttfb_ms", json!(ms)), ("tech.ttfb_p75_ms", json!(20))]), "experience")
+    };
+    assert!(ttfb(800) - ttfb(801) > 3.0, "the check weighs 3 of 36 and loses 0.4");
+}
+
+#[test]
 fn a_guard_that_stops_holding_lifts_no_score() {
     let with =
         |indexable: f64| good_but(&[("serp.index_ratio", json!(0.3)), ("tech.indexable_ratio", json!(indexable))]);

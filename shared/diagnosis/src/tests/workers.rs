@@ -73,6 +73,14 @@ fn findings_of_the_same_id_stay_apart() {
 }
 
 #[test]
+fn findings_of_the_same_priority_severity_and_effort_stand_by_id() {
+    let result = json!({"findings": [{"title": "Same"}]});
+    let diagnosis = diagnose(&[Service::completed("beta", &result), Service::completed("alpha", &result)]);
+    let ids: Vec<&str> = diagnosis.findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids, ["alpha:same", "beta:same"]);
+}
+
+#[test]
 fn too_many_findings_are_cut_and_told() {
     let many: Vec<Value> = (0..FOREIGN_FINDINGS_MAX + 5).map(|n| json!({"title": format!("number {n}")})).collect();
     let diagnosis = of(&json!({"findings": many}));
