@@ -157,10 +157,11 @@ async fn canonicals_that_lead_wrong_are_told_with_their_reason() {
         .page("http://127.0.0.1/1", "<link rel=canonical href='http://127.0.0.1/gone'><a href=/gone>x</a>")
         .page("http://127.0.0.1/2", "<link rel=canonical href='/2'>")
         .page("http://127.0.0.1/3", "<link rel=canonical href='http://127.0.0.1/'>other text")
-        .page("http://127.0.0.1/4", "<link rel=canonical href='http://127.0.0.1/4'>");
+        .page("http://127.0.0.1/4", "<link rel=canonical href='http://127.0.0.1/4'><a href=/5>5</a>")
+        .page("http://127.0.0.1/5", "<link rel=canonical href='file:///home/5.html'>");
     let found = measured(&site, "http://127.0.0.1", json!({})).await;
     let wrong = signal(&found, "tech.canonical_error_ratio");
-    assert_eq!((wrong.value.clone(), wrong.n), (json!(0.75), Some(4)));
+    assert_eq!((wrong.value.clone(), wrong.n), (json!(0.8), Some(5)));
     let details: Vec<&str> =
         wrong.evidence.as_ref().expect("found").items.iter().map(|item| item.detail.as_str()).collect();
     assert_eq!(
@@ -169,6 +170,7 @@ async fn canonicals_that_lead_wrong_are_told_with_their_reason() {
             "canonical http://127.0.0.1/gone is broken: HTTP 404",
             "canonical is no absolute URL: /2",
             "canonical is the home page, which has another text",
+            "canonical is no web address: file:///home/5.html",
         ]
     );
 }

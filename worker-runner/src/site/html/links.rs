@@ -59,11 +59,14 @@ fn judge(walk: &mut Walk<'_>, element: &Element, href: Option<&str>) {
     if element.name() == "area" || given("role") || OTHER_SCHEMES.iter().any(|scheme| lower.starts_with(scheme)) {
         return;
     }
-    if lower.is_empty() && (given("id") || given("name")) {
+    // An anchor in a drawing without a target is a tooltip.
+    let is_tooltip = href.is_none() && !element.name.ns.ends_with("xhtml");
+    if is_tooltip || lower.is_empty() && (given("id") || given("name")) {
         return;
     }
     walk.facts.anchors.total += 1;
-    let dead = lower.is_empty()
+    // An empty href leads to the page itself, a missing one nowhere.
+    let dead = href.is_none()
         || lower.starts_with("file:")
         || lower.replace(char::is_whitespace, "").starts_with("javascript:void")
         || walk.base.join(&lower).is_err();

@@ -18,7 +18,7 @@ const CHUNK_BYTES: usize = 8 * 1_024;
 /// Elements within elements that are parsed.
 const DEPTH_MAX: usize = 512;
 /// Longest parsing of one page.
-const PARSE_MAX: Duration = Duration::from_secs(10);
+const PARSE_MAX: Duration = Duration::from_secs(30);
 /// Nodes inside an element that are looked at for its text.
 const TEXT_NODES_MAX: usize = 2_000;
 /// Names of `<meta>` elements whose content directs search engines.

@@ -76,6 +76,9 @@ fn problem(view: &View<'_>, known: &Known<'_>) -> Option<String> {
     if let Some(relative) = named.iter().find(|href| url::Url::parse(href).is_err()) {
         return Some(format!("canonical is no absolute URL: {relative}"));
     }
+    if let Some(other) = named.iter().find(|href| !(href.starts_with("http:") || href.starts_with("https:"))) {
+        return Some(format!("canonical is no web address: {other}"));
+    }
     let Some(canonical) = known.page.canonical(known.url) else {
         return Some(format!("{} conflicting canonicals", named.len()));
     };

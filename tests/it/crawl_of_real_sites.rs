@@ -1,0 +1,148 @@
+//! The crawler against sites that nobody here wrote: Debian's `python3.11-doc` and `mkdocs-doc`, served by nginx. Its
+//! counts must equal those of `independent_parse/count.py`, which shares no code with it.
+//!
+//! Needs the Debian packages `nginx-light`, `python3-lxml`, `python3.11-doc` and `mkdocs-doc`.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use hermes_adapters::http::HttpClient;
+use hermes_core::ports::http::Reach;
+use hermes_diagnosis::signal::{Measurement, Signal};
+use hermes_worker_runner::technical_seo::{CrawlOptions, audit};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const PYTHON_DOC: &str = "/usr/share/doc/python3.11/html";
+const MKDOCS_DOC: &str = "/usr/share/doc/mkdocs/html";
+const COUNT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/independent_parse/count.py");
+const PACKAGES: &str = "install nginx-light, python3-lxml, python3.11-doc and mkdocs-doc";
+/// How often another port is tried when somebody else was faster.
+const PORT_TRIES: u32 = 20;
+
+/// nginx over one directory, on a free port, with everything that it writes in a directory of its own.
+struct Nginx {
+    directory: TempDir,
+    port: u16,
+}
+
+impl Nginx {
+    fn serve(root: &str) -> Self {
+        assert!(Path::new(root).join("index.html").exists(), "{root} is missing: {PACKAGES}");
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        for _ in 0..PORT_TRIES {
+            let port = TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a port").port();
+            std::fs::write(directory.path().join("nginx.conf"), configuration(directory.path(), port, root))
+                .expect("the directory is writable");
+            // It goes to the background when it listens.
+            if command(directory.path()).status().unwrap_or_else(|error| panic!("nginx: {error}; {PACKAGES}")).success()
+            {
+                return Self { directory, port };
+            }
+        }
+        panic!("nginx starts on none of {PORT_TRIES} free ports");
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // A test that failed must not fail again here.
+        let _ = command(self.directory.path()).args(["-s", "stop"]).status();
+    }
+}
+
+fn command(directory: &Path) -> Command {
+    // Debian keeps it where only root looks.
+    let program = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
+    let mut command = Command::new(program);
+    command.arg("-p").arg(directory).arg("-c").arg(directory.join("nginx.conf"));
+    command.arg("-e").arg(directory.join("error.log"));
+    command
+}
+
+fn configuration(directory: &Path, port: u16, root: &str) -> String {
+    let directory = directory.display();
+    format!(
+        "worker_processes 1; pid {directory}/pid; events {{ worker_connections 64; }}
+        http {{
+            types {{ text/html html; text/css css; text/xml xml; application/javascript js; image/png png; }}
+            default_type application/octet-stream;
+            access_log off;
+            client_body_temp_path {directory}/t; proxy_temp_path {directory}/t; fastcgi_temp_path {directory}/t;
+            uwsgi_temp_path {directory}/t; scgi_temp_path {directory}/t;
+            server {{ listen 127.0.0.1:{port}; root {root}; }}
+        }}"
+    )
+}
+
+/// What the independent parse counts.
+fn independent_count(url: &str) -> Value {
+    let has_lxml = |python: &&&str| {
+        Command::new(python).args(["-c", "import lxml"]).output().is_ok_and(|output| output.status.success())
+    };
+    let python = ["python3", "/usr/bin/python3"];
+    let python = python.iter().find(has_lxml).unwrap_or_else(|| panic!("no Python with lxml: {PACKAGES}"));
+    let output = Command::new(python).arg(COUNT).arg(url).output().expect("Python was started before");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}
+
+async fn crawl(url: &str) -> Measurement {
+    let http = HttpClient::new().expect("an HTTP client can be made");
+    let options = CrawlOptions::from_params(&json!({ "pages": 2_000 }), Reach::Any).expect("valid");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(3_600);
+    audit(&http, &url.parse().expect("valid"), &options, deadline).await.expect("nginx answers")
+}
+
+fn signal<'a>(measurement: &'a Measurement, id: &str) -> &'a Signal {
+    measurement.signals.iter().find(|signal| signal.id == id).unwrap_or_else(|| panic!("{id} was not measured"))
+}
+
+/// How many things the evidence of a signal stands for.
+fn total(signal: &Signal) -> u64 {
+    signal.evidence.as_ref().map_or(0, |evidence| evidence.total)
+}
+
+/// The same counts, from the signals.
+fn counts(measurement: &Measurement) -> Value {
+    let signal = |id| signal(measurement, id);
+    json!({
+        "pages": signal("tech.pages_crawled").value,
+        "judged_pages": signal("tech.description_missing_ratio").n,
+        "missing_descriptions": total(signal("tech.description_missing_ratio")),
+        "long_titles": total(signal("tech.title_long_ratio")),
+        "internal_links": signal("tech.broken_internal_links").n,
+        "broken_targets": signal("tech.broken_internal_links").value,
+        "links_to_broken_targets": signal("tech.links_to_broken_targets").value,
+    })
+}
+
+async fn compare(root: &str) -> Value {
+    let server = Nginx::serve(root);
+    let measurement = crawl(&server.url()).await;
+    assert_eq!(signal(&measurement, "tech.crawl_truncated").value, false, "{:?}", measurement.warnings);
+    let found = counts(&measurement);
+    let mut expected = independent_count(&server.url());
+    let members = found.as_object().expect("an object");
+    expected.as_object_mut().expect("an object").retain(|name, _| members.contains_key(name));
+    assert_eq!(found, expected);
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_crawl_of_mkdocs_own_pages_counts_what_an_independent_parse_counts() {
+    let found = compare(MKDOCS_DOC).await;
+    assert!(found["pages"].as_u64() > Some(15) && found["broken_targets"].as_u64() > Some(5), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_crawl_of_python_s_pages_counts_what_an_independent_parse_counts() {
+    let found = compare(PYTHON_DOC).await;
+    assert!(found["pages"].as_u64() > Some(500) && found["long_titles"].as_u64() > Some(200), "{found}");
+}
