@@ -6,6 +6,8 @@ use crate::render::Layout;
 
 /// Width of text where there is no terminal, and the widest that stays easy to read.
 const WIDTH_DEFAULT: usize = 100;
+/// Wider than any line.
+const WIDTH_UNCUT: usize = 100_000;
 /// Narrower than this nothing is laid out for.
 const WIDTH_MIN: usize = 40;
 
@@ -26,6 +28,13 @@ pub(crate) fn layout() -> Layout {
     let terminal = io::stdout().is_terminal();
     let width = if terminal { size().0.clamp(WIDTH_MIN, WIDTH_DEFAULT) } else { WIDTH_DEFAULT };
     Layout { width, colour: terminal && colour_wanted() }
+}
+
+/// The same for tables: as wide as the terminal, and uncut where a program reads.
+#[must_use]
+pub(crate) fn table_layout() -> Layout {
+    let width = if io::stdout().is_terminal() { size().0.max(WIDTH_MIN) } else { WIDTH_UNCUT };
+    Layout { width, ..layout() }
 }
 
 /// Whether progress can be redrawn in place on standard error.

@@ -1,8 +1,7 @@
 //! Shows on standard error how a run goes on: redrawn in place on a terminal, one line per change elsewhere.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::time::Instant;
 
 use hermes_core::{ServiceName, ServiceStatus};
@@ -80,16 +79,15 @@ impl Progress {
             shown.sort_unstable();
         }
         let time = if settled { None } else { Some(millis(self.began)) };
-        let mut text = headline(run, time, layout) + "\n";
-        for &position in &shown {
-            let _ = writeln!(text, "{}", lines[position]);
+        let mut shown: Vec<&str> = shown.iter().map(|&position| lines[position].as_str()).collect();
+        let (headline, more) = (headline(run, time, layout), lines.len() - shown.len());
+        let rest = format!("  and {more} more services");
+        shown.insert(0, &headline);
+        if more > 0 {
+            shown.push(&rest);
         }
-        if shown.len() < lines.len() {
-            let _ = writeln!(text, "  and {} more services", lines.len() - shown.len());
-        }
-        self.erase();
-        self.drawn = text.lines().count();
-        put(&text);
+        put(&over(self.drawn, &shown));
+        self.drawn = shown.len();
     }
 
     /// Takes back what was drawn: the cursor goes to its first line and clears from there.
@@ -123,6 +121,16 @@ impl Progress {
     }
 }
 
+/// Text that puts `lines` in the place of the last `drawn` ones, in one go and without clearing first: no flicker.
+fn over(drawn: usize, lines: &[&str]) -> String {
+    let mut text = if drawn > 0 { format!("\u{1b}[{drawn}A\r") } else { String::new() };
+    for line in lines {
+        text.push_str(line);
+        text.push_str("\u{1b}[K\n");
+    }
+    text + "\u{1b}[J"
+}
+
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
@@ -130,4 +138,15 @@ fn millis(since: Instant) -> u64 {
 fn put(text: &str) {
     let mut out = io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_drawn_over_the_last_ones_and_what_is_left_of_those_is_cleared() {
+        assert_eq!(over(0, &["a", "b"]), "a\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
+        assert_eq!(over(3, &["a"]), "\u{1b}[3A\ra\u{1b}[K\n\u{1b}[J");
+    }
 }

@@ -15,7 +15,7 @@ pub(super) async fn execute(runs: Runs, settings: Settings) -> Result<Exit, Fail
     let text = match answered {
         Ok(page) if runs.json => Ok(serde_json::to_string_pretty(&page).expect("JSON is written as JSON") + "\n"),
         Ok(page) => session.client.read(page).map(|page: RunPage| {
-            let table = render::runs::render(&page.runs, output::layout());
+            let table = render::runs::render(&page.runs, output::table_layout());
             if page.next_cursor.is_some() { table + "There are more; see --limit and --until.\n" } else { table }
         }),
         Err(error) => Err(error),

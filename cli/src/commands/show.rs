@@ -27,7 +27,7 @@ pub(super) async fn execute(show: Show, settings: Settings) -> Result<Exit, Fail
 }
 
 async fn text(client: &Client, id: RunId) -> Result<String, Failure> {
-    let (run, layout) = (client.run(id).await?, output::layout());
+    let (run, layout) = (client.run(id).await?, output::table_layout());
     let mut text = headline(&run, None, layout) + "\n";
     for line in service_lines(&run.services, |_| None, layout) {
         let _ = writeln!(text, "{line}");

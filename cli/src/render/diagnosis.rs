@@ -19,7 +19,10 @@ pub fn render(diagnosis: &Diagnosis, layout: Layout) -> String {
     out.push_str(&wrap(&diagnosis.summary, "", layout.width));
     out.push('\n');
     out.push_str(&figures(diagnosis, layout));
-    out.push_str(&findings(&diagnosis.findings, layout));
+    // Where nothing was measured, nothing being wrong would be no news.
+    if !diagnosis.services_analyzed.is_empty() || !diagnosis.findings.is_empty() {
+        out.push_str(&findings(&diagnosis.findings, layout));
+    }
     out.push_str(&missing(&diagnosis.missing_services, layout));
     out.push_str(&changes(&diagnosis.what_changed, layout));
     out.push_str(&next_steps(&diagnosis.what_to_do_next, layout));
@@ -157,18 +160,24 @@ fn changes(changed: &WhatChanged, layout: Layout) -> String {
     if let (Some(before), Some(change)) = (changed.score_before, changed.score_change) {
         out.push_str(&format!("  Score     {change:+.0}, it was {before:.0}\n"));
     }
-    let mut any = false;
     for (label, list) in
         [("New", &changed.new), ("Fixed", &changed.fixed), ("Worse", &changed.worse), ("Better", &changed.better)]
     {
         for change in list {
-            any = true;
             out.push_str(&wrap(&sentence(change), &format!("  {label:<8}  "), layout.width));
         }
     }
-    let same = count(changed.unchanged, "finding", "findings");
-    out.push_str(&format!("  {same} as before{}\n\n", if any { "" } else { ", none new, none fixed" }));
+    out.push_str(&format!("  {}\n\n", unchanged(changed)));
     out
+}
+
+/// What did not move, and what may have without being seen.
+fn unchanged(changed: &WhatChanged) -> String {
+    let same = format!("{} as before", count(changed.unchanged, "finding", "findings"));
+    match changed.not_comparable.len() {
+        0 => same,
+        unseen => format!("{same}; {} cannot be compared", count(unseen, "other", "others")),
+    }
 }
 
 fn sentence(change: &Change) -> String {

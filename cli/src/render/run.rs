@@ -19,7 +19,8 @@ pub fn headline(run: &RunView, elapsed_ms: Option<u64>, layout: Layout) -> Strin
     let summary = &run.summary;
     let again = if run.revision > 1 { format!(", revision {}", run.revision) } else { String::new() };
     let time = elapsed_ms.or(summary.duration_ms).map(|ms| format!(", {}", duration(ms))).unwrap_or_default();
-    let text = format!("{} · {} · run {}{again}: {}{time}", summary.domain, summary.plan_id, run.run_id, run.status);
+    // What is cut on a narrow terminal is what the user knows: the site.
+    let text = format!("run {}{again}: {}{time} · {} · {}", run.run_id, run.status, summary.plan_id, summary.domain);
     layout.paint(Paint::Bold, &cut(&clean(&text), layout.width))
 }
 
@@ -113,7 +114,7 @@ mod tests {
         assert_eq!(format!("\n{}", lines.join("\n")), expected);
         assert_eq!(
             headline(&run, Some(61_000), plain(90)),
-            "example.com · standard-v1 · run 00000000000000000000000000000001: running, 1 min 01 s"
+            "run 00000000000000000000000000000001: running, 1 min 01 s · standard-v1 · example.com"
         );
     }
 

@@ -142,6 +142,7 @@ pub fn wrap(text: &str, first: &str, width: usize) -> String {
 pub fn duration(ms: u64) -> String {
     match ms {
         0..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        60_000..3_600_000 if ms / 1_000 % 60 == 0 => format!("{} min", ms / 60_000),
         60_000..3_600_000 => format!("{} min {:02} s", ms / 60_000, ms / 1_000 % 60),
         _ => format!("{} h {:02} min", ms / 3_600_000, ms / 60_000 % 60),
     }
@@ -183,6 +184,7 @@ mod tests {
         assert_eq!(duration(0), "0.0 s");
         assert_eq!(duration(45_678), "45.6 s");
         assert_eq!(duration(150_000), "2 min 30 s");
+        assert_eq!(duration(300_000), "5 min");
         assert_eq!(duration(3_660_000), "1 h 01 min");
     }
 
