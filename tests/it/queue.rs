@@ -305,6 +305,19 @@ mod redis {
     }
 
     #[tokio::test]
+    async fn one_answer_ends_a_job_that_was_published_anew_after_a_loss() {
+        let world = RedisWorld::fresh().await;
+        let (dispatcher, worker) = (world.queue("d").await, world.queue("w").await);
+        dispatcher.publish(&[job(1)]).await.unwrap();
+        let delivery = receive_one(&worker).await;
+        world.redis.command(&["DEL", &world.name("index:shop")]).await;
+        dispatcher.publish(&[job(1)]).await.unwrap();
+        worker.report(&delivery.receipt, &done(&delivery.job.id, &worker)).await.unwrap();
+        let depth = &dispatcher.depths(&[key()]).await.unwrap()[0];
+        assert_eq!((depth.waiting, depth.leased), (0, 0));
+    }
+
+    #[tokio::test]
     async fn an_index_that_points_to_nothing_is_not_believed() {
         for forged in ["1-1", "nonsense", "", "r:7"] {
             let world = RedisWorld::fresh().await;
@@ -337,16 +350,18 @@ mod redis {
     async fn a_job_that_cannot_be_read_fails_its_attempt() {
         let world = RedisWorld::fresh().await;
         let (dispatcher, worker) = (world.queue("d").await, world.queue("w").await);
-        let mut newer = job(2);
+        let (mut newer, mut elsewhere) = (job(2), job(4));
         newer.v = 99;
-        let texts = ["{".to_owned(), serde_json::to_string(&newer).unwrap(), serde_json::to_string(&job(9)).unwrap()];
+        elsewhere.worker_key = "blog".parse().unwrap();
+        let written = |job| serde_json::to_string(job).unwrap();
+        let texts = ["{".to_owned(), written(&newer), written(&job(9)), written(&elsewhere)];
         for (number, text) in (1..).zip(&texts) {
             let id = job(number).id.to_string();
             world.redis.command(&["XADD", &world.name("jobs:shop"), "*", "id", &id, "job", text]).await;
         }
-        dispatcher.publish(&[job(4)]).await.unwrap();
-        assert_eq!(receive_one(&worker).await.job.id, job(4).id);
-        for (number, may_retry) in [(1, false), (2, true), (3, false)] {
+        dispatcher.publish(&[job(5)]).await.unwrap();
+        assert_eq!(receive_one(&worker).await.job.id, job(5).id);
+        for (number, may_retry) in [(1, false), (2, true), (3, false), (4, false)] {
             let report = take_report(&dispatcher).await.report;
             assert_eq!(report.job, job(number).id);
             let Outcome::Failed { error, retryable, .. } = report.outcome else { panic!("{report:?}") };
@@ -484,6 +499,9 @@ mod redis {
         let delivery = receive_one(&worker).await;
         assert!(delivery.waited_ms > 1_000_000, "{}", delivery.waited_ms);
         worker.release(&[delivery]).await.unwrap();
+        let delivery = receive_one(&worker).await;
+        assert!(delivery.waited_ms > 1_000_000, "{}", delivery.waited_ms);
+        worker.release(&[delivery]).await.unwrap();
         assert!(receive_one(&worker).await.waited_ms > 1_000_000);
     }
 
@@ -497,9 +515,17 @@ mod redis {
         for stream in ["jobs:shop", "reports"] {
             assert_eq!(world.redis.command(&["XLEN", &world.name(stream)]).await, Value::Int(0), "{stream}");
         }
+        for (stream, group) in [("jobs:shop", "workers"), ("reports", "dispatchers")] {
+            let pending = world.redis.command(&["XPENDING", &world.name(stream), group, "-", "+", "10"]).await;
+            assert_eq!(pending, Value::Array(Vec::new()), "{stream}");
+        }
         for gone in ["index:shop", "reported", "revoked"] {
             assert_eq!(world.redis.command(&["EXISTS", &world.name(gone)]).await, Value::Int(0), "{gone}");
         }
+        dispatcher.publish(&[job(5)]).await.unwrap();
+        dispatcher.revoke(&[order(&job(5))]).await.unwrap();
+        assert_eq!(world.redis.command(&["EXISTS", &world.name("index:shop")]).await, Value::Int(0));
+        assert_eq!(world.redis.command(&["ZCARD", &world.name("revoked")]).await, Value::Int(1));
         for name in world.keys().await {
             assert!(name.starts_with(&format!("{{{}}}:", world.prefix)), "{name}");
         }

@@ -154,12 +154,20 @@ pub async fn a_late_report_of_a_lost_lease_arrives_and_ends_the_job<W: QueueWorl
     world.pass(MORE_THAN_A_LEASE).await;
     let taken_over = receive_one(&*heir).await;
     slow.report(&late.receipt, &done(&late.job.id, &*slow)).await.unwrap();
-    assert_eq!(take_report(&*dispatcher).await.report.worker, "w1");
+    let first = take_report(&*dispatcher).await;
+    assert_eq!(first.report.worker, "w1");
     assert_eq!(heir.renew(std::slice::from_ref(&taken_over.receipt)).await.unwrap(), [Lease::Lost]);
     heir.report(&taken_over.receipt, &done(&late.job.id, &*heir)).await.unwrap();
-    assert_eq!(take_report(&*dispatcher).await.report.worker, "w2");
+    let second = take_report(&*dispatcher).await;
+    assert_eq!(second.report.worker, "w2");
     let depth = &dispatcher.depths(&[key()]).await.unwrap()[0];
     assert_eq!((depth.waiting, depth.leased), (0, 0));
+    // The later report keeps the job known, whatever becomes of the earlier one.
+    let orders = [order(&job(1))];
+    dispatcher.acknowledge(&[first.receipt]).await.unwrap();
+    assert!(dispatcher.missing(&orders).await.unwrap().is_empty());
+    dispatcher.acknowledge(&[second.receipt]).await.unwrap();
+    assert_eq!(dispatcher.missing(&orders).await.unwrap(), [job(1).id]);
 }
 
 pub async fn an_unknown_receipt_is_acknowledged_without_harm<W: QueueWorld>() {
