@@ -114,7 +114,7 @@ async fn times_are_readable_and_hold_the_number_of_the_event() {
     let run = accept(&*world.store(), 1).await;
     let at = run.state().created_at.to_string();
     let seconds = at.strip_suffix('Z').unwrap();
-    assert_eq!(world.texts("SELECT created_at FROM runs").await, [at.clone()]);
+    assert_eq!(world.texts("SELECT created_at FROM runs").await, std::slice::from_ref(&at));
     let expected = [format!("{seconds}000001Z"), format!("{seconds}000002Z")];
     assert_eq!(world.texts("SELECT created_at FROM kbase_events ORDER BY seq").await, expected);
 }
@@ -127,4 +127,15 @@ async fn the_clock_does_not_go_back_behind_what_is_stored() {
     let store = world.reopened().await;
     assert!(store.now().await.unwrap() >= "2999-01-01T00:00:00.000Z".parse().unwrap());
     assert_eq!(read(&*store, run_id(1)).await.id(), run_id(1));
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_refused() {
+    let world = SqliteWorld::fresh().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'of a later version', true, '', 0)";
+    world.execute(newer).await.unwrap();
+    world.sqlite().close().await.unwrap();
+    let error = Sqlite::open(world.path(), "").await.err().expect("refused");
+    assert!(error.to_string().contains("newer version of hermes"), "{error}");
 }

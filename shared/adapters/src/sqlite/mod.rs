@@ -20,7 +20,7 @@ use hermes_core::ports::store::{
     Claim, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, Transaction,
 };
 use hermes_core::{EventId, Plan, PlanId, Run, RunId, Timestamp};
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::store::{Damaged, OpenError, PlanCache, StoredTime};
@@ -83,7 +83,12 @@ impl Sqlite {
         let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await.map_err(failed)?;
         check_version(&version)?;
-        MIGRATIONS.run(&writer).await.map_err(|error| OpenError::Refused(format!("{}: {error}", path.display())))?;
+        MIGRATIONS.run(&writer).await.map_err(|error| match error {
+            MigrateError::VersionMissing(_) => {
+                OpenError::Refused(format!("{} was written by a newer version of hermes: use that", path.display()))
+            }
+            other => OpenError::Refused(format!("cannot use {}: {other}", path.display())),
+        })?;
         let newest: Option<StoredTime> =
             sqlx::query_scalar("SELECT created_at FROM kbase_events ORDER BY created_at DESC LIMIT 1")
                 .fetch_optional(&writer)
