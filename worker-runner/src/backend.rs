@@ -50,6 +50,14 @@ struct ShelfInner {
     waker: Option<Waker>,
 }
 
+impl ShelfInner {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
 impl Shelf {
     /// Puts work on the shelf; gives it back if the shelf is closed.
     fn put(&self, work: Arc<Work>) -> Result<(), Arc<Work>> {
@@ -58,7 +66,7 @@ impl Shelf {
             return Err(work);
         }
         inner.waiting.push_back(work);
-        inner.waker.take().map(Waker::wake);
+        inner.wake();
         Ok(())
     }
 
@@ -66,7 +74,7 @@ impl Shelf {
     fn close(&self) -> VecDeque<Arc<Work>> {
         let mut inner = self.inner();
         inner.closed = true;
-        inner.waker.take().map(Waker::wake);
+        inner.wake();
         std::mem::take(&mut inner.waiting)
     }
 

@@ -1,0 +1,35 @@
+//! The worker-runner process: a table of contents.
+
+use std::sync::Arc;
+
+use clap::Parser;
+use hermes_adapters::entropy::{SystemEntropy, process_id};
+use hermes_adapters::http::HttpClient;
+use hermes_adapters::redis::RedisQueue;
+use hermes_adapters::settings::Settings;
+use hermes_adapters::{signals, telemetry};
+use hermes_core::ports::http::Reach;
+use hermes_worker_runner::arguments::{Arguments, environment};
+use hermes_worker_runner::{Ports, Registry, RunnerOptions, all_servable, run};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let settings = Settings::load_with(arguments.config.as_deref(), arguments.overrides())?;
+    telemetry::init(settings.log.format, &settings.log.filter)?;
+    let shutdown = signals::shutdown_token()?;
+    let (worker, environment) = (settings.worker, environment());
+    let keys = if worker.keys.is_empty() { all_servable(&environment) } else { worker.keys };
+    let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
+    let registry = Registry::for_keys(&keys, &environment, reach)?;
+    let identity = process_id().to_string();
+    let queue = RedisQueue::connect(settings.redis.url.expose(), &settings.redis.prefix, &identity).await?;
+    let queue = Arc::new(queue);
+    let http = Arc::new(HttpClient::new()?);
+    let ports = Ports { queue: queue.clone(), http, entropy: Arc::new(SystemEntropy) };
+    let options = RunnerOptions { concurrency: worker.concurrency, grace: worker.grace, ..RunnerOptions::new(keys) };
+    let ran = run(ports, &registry, options, shutdown).await;
+    queue.close().await;
+    ran?;
+    Ok(())
+}
