@@ -61,8 +61,22 @@ const MEMBERS: [&str; 7] =
 
 /// What touches the world: no pure crate may see it.
 const IMPURE: [&str; 16] = [
-    "tokio", "tokio-util", "sqlx", "redis", "reqwest", "axum", "hyper", "hyper-util", "apalis-core", "apalis", "rand",
-    "tracing", "tracing-subscriber", "futures", "prometheus-client", "tower",
+    "tokio",
+    "tokio-util",
+    "sqlx",
+    "redis",
+    "reqwest",
+    "axum",
+    "hyper",
+    "hyper-util",
+    "apalis-core",
+    "apalis",
+    "rand",
+    "tracing",
+    "tracing-subscriber",
+    "futures",
+    "prometheus-client",
+    "tower",
 ];
 
 #[test]
@@ -78,7 +92,9 @@ fn the_pure_crates_see_no_io_no_runtime_and_no_randomness() {
             continue;
         }
         let code = without_tests(&text);
-        for word in ["std::fs", "std::net", "std::env::var", "std::process", "Instant::now", "SystemTime", "std::thread"] {
+        for word in
+            ["std::fs", "std::net", "std::env::var", "std::process", "Instant::now", "SystemTime", "std::thread"]
+        {
             assert!(!code.contains(word), "{path} uses {word}: the core and the diagnosis are pure");
         }
     }
@@ -122,7 +138,10 @@ fn the_libraries_of_dispatcher_and_worker_runner_see_ports_never_adapters() {
     for (path, text) in sources() {
         let library = path.starts_with("dispatcher/src") || path.starts_with("worker-runner/src");
         if library && !path.ends_with("/main.rs") && !is_test_file(&path) {
-            assert!(!without_tests(&text).contains("hermes_adapters"), "{path} names an adapter; main.rs wires them in");
+            assert!(
+                !without_tests(&text).contains("hermes_adapters"),
+                "{path} names an adapter; main.rs wires them in"
+            );
         }
     }
 }
@@ -131,7 +150,10 @@ fn the_libraries_of_dispatcher_and_worker_runner_see_ports_never_adapters() {
 fn http_status_codes_are_chosen_in_one_file() {
     for (path, text) in sources() {
         if path.starts_with("dispatcher/src") && !path.ends_with("api/problem.rs") && !is_test_file(&path) {
-            assert!(!without_tests(&text).contains("StatusCode::"), "{path} chooses a status; api/problem.rs does that");
+            assert!(
+                !without_tests(&text).contains("StatusCode::"),
+                "{path} chooses a status; api/problem.rs does that"
+            );
         }
     }
 }

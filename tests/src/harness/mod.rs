@@ -1,4 +1,7 @@
 //! Real servers and processes for tests: each test gets its own database and key prefix, so that tests run in parallel.
 
+pub mod fleet;
 pub mod postgres;
+pub mod process;
 pub mod redis;
+pub mod worker;
