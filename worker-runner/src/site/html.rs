@@ -144,6 +144,8 @@ pub struct Asset {
     pub kind: AssetKind,
     /// Where it is.
     pub url: Url,
+    /// Whether browsers wait for it before they draw anything: style sheets and plain scripts in `<head>`.
+    pub is_blocking: bool,
 }
 
 /// What an asset is used as.

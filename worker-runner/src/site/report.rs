@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Trust in what our own crawler read.
 const CRAWL_QUALITY: f64 = 0.95;
 /// Characters of a URL or detail in evidence, so that a result stays within its limit whatever a site says.
-const EVIDENCE_CHARS_MAX: usize = 320;
+const EVIDENCE_CHARS_MAX: usize = 240;
 
 /// What was found, with the first examples.
 #[derive(Clone, Debug, Default)]
@@ -41,11 +41,14 @@ impl Findings {
     }
 }
 
+/// Cuts, and takes control characters out: a store may refuse them, and no reader needs them.
 fn cut(text: &str) -> String {
-    if text.chars().count() <= EVIDENCE_CHARS_MAX {
-        return text.to_owned();
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut kept: String = chars.by_ref().take(EVIDENCE_CHARS_MAX).collect();
+    if chars.next().is_some() {
+        kept.push('…');
     }
-    text.chars().take(EVIDENCE_CHARS_MAX).chain(['…']).collect()
+    kept
 }
 
 /// The signals and warnings of one measurement.
@@ -155,6 +158,13 @@ mod tests {
         assert_eq!((evidence.total, evidence.items.len()), (30, EVIDENCE_ITEMS_MAX));
         assert_eq!((signal.value.clone(), signal.n), (Value::from(0.5), Some(60)));
         assert!(evidence.items[0].detail.chars().count() <= EVIDENCE_CHARS_MAX + 1);
+    }
+
+    #[test]
+    fn control_characters_of_a_site_do_not_get_into_a_result() {
+        let mut found = Findings::new();
+        found.add("https://a.test/", || "line\u{0}one\ntwo".to_owned());
+        assert_eq!(found.0.items[0].detail, "line one two");
     }
 
     #[test]

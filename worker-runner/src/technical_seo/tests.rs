@@ -134,6 +134,19 @@ async fn redirects_chains_and_circles_are_told_apart() {
 }
 
 #[tokio::test]
+async fn redirects_without_end_end_with_the_budget_of_requests() {
+    let mut site = FakeSite::new().page("http://127.0.0.1/", "<a href=/0>on and on</a>");
+    for hop in 0..200 {
+        site = site.redirect(&format!("http://127.0.0.1/{hop}"), 302, &format!("/{}", hop + 1));
+    }
+    let found = measured(&site, "http://127.0.0.1", json!({"pages": 5})).await;
+    assert!(site.requests().len() < 60, "{}", site.requests().len());
+    assert_eq!(value(&found, "tech.crawl_truncated"), json!(true));
+    let broken = signal(&found, "tech.broken_internal_links").evidence.as_ref().expect("found");
+    assert!(broken.items[0].detail.starts_with("more than 20 redirects"));
+}
+
+#[tokio::test]
 async fn pages_that_are_not_for_the_index_are_not_judged() {
     let site = FakeSite::new()
         .page("http://127.0.0.1/", &good("Home", "<a href=/n>1</a><a href=/c>2</a><a href=/r>3</a><a href=/f>4</a>"))

@@ -13,7 +13,7 @@
 //! | `vitals.page_bytes` | bytes of the page and its assets on the same host, after decompression |
 //! | `vitals.page_requests` | the page and the distinct assets that its HTML names, on all hosts |
 //! | `vitals.script_bytes` | bytes of the scripts among them |
-//! | `vitals.head_blocking_assets` | style sheets and scripts that its HTML loads |
+//! | `vitals.head_blocking_assets` | style sheets and scripts in its head that hold up rendering |
 //! | `vitals.asset_error_ratio` | assets that answer with an error |
 //! | `vitals.asset_uncompressed_ratio` | texts (HTML, CSS, JavaScript, SVG, JSON) of 1,400 bytes and more without compression |
 //! | `vitals.asset_uncached_ratio` | assets that browsers may not keep for a day |

@@ -44,12 +44,8 @@ fn home(report: &mut Report, page: &Page, named: &[Asset]) {
     report.fact("vitals.home_redirects", page.redirects as u64);
     report.fact("vitals.page_requests", named.len() as u64 + 1);
     let mut blocking = Findings::new();
-    for asset in named {
-        match asset.kind {
-            AssetKind::Style => blocking.add(&asset.url, || "style sheet".to_owned()),
-            AssetKind::Script => blocking.add(&asset.url, || "script".to_owned()),
-            AssetKind::Image | AssetKind::Frame => {}
-        }
+    for asset in named.iter().filter(|asset| asset.is_blocking) {
+        blocking.add(&asset.url, || if asset.kind == AssetKind::Style { "style sheet" } else { "script" }.to_owned());
     }
     report.count("vitals.head_blocking_assets", blocking, named.len() as u64);
 }

@@ -53,7 +53,7 @@ async fn the_home_page_and_its_assets_are_measured_in_part() {
         ("vitals.http_version", json!("HTTP/1.1")),
         ("vitals.home_redirects", json!(0)),
         ("vitals.page_requests", json!(6)),
-        ("vitals.head_blocking_assets", json!(3)),
+        ("vitals.head_blocking_assets", json!(2)),
         ("vitals.script_bytes", json!(2_000)),
         ("vitals.asset_error_ratio", json!(0.25)),
         ("vitals.asset_uncompressed_ratio", json!(1.0)),

@@ -117,6 +117,17 @@ fn structured_data_is_seen_in_all_three_forms_and_checked_in_one() {
 }
 
 #[test]
+fn only_style_sheets_and_plain_scripts_in_the_head_hold_up_rendering() {
+    let facts = facts(
+        "<head><link rel=stylesheet href=1><link rel=stylesheet href=2 media=print><script src=3></script>
+        <script src=4 defer></script><script src=5 async></script><script src=6 type=module></script></head>
+        <body><script src=7></script><img src=8>",
+    );
+    let blocking = facts.assets.iter().filter(|asset| asset.is_blocking);
+    assert_eq!(blocking.map(|asset| asset.url.path()).collect::<Vec<_>>(), ["/dir/1", "/dir/3"]);
+}
+
+#[test]
 fn insecure_assets_and_links_to_localhost_are_found() {
     let facts = facts(
         "<img src='http://b.test/i.png'><script src='//c.test/s.js'></script><link rel=stylesheet href=s.css>

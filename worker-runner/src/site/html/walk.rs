@@ -43,7 +43,7 @@ pub(super) fn extract(html: &str, page: &Url) -> PageFacts {
         match node.value() {
             Node::Element(element) => {
                 let element_ref = ElementRef::wrap(node).expect("the node is an element");
-                walk.element(element, element_ref);
+                walk.element(element, element_ref, in_body);
                 if matches!(element.name(), "script" | "style" | "template") {
                     continue;
                 }
@@ -115,7 +115,7 @@ impl Walk<'_> {
         }
     }
 
-    fn element(&mut self, element: &Element, node: ElementRef<'_>) {
+    fn element(&mut self, element: &Element, node: ElementRef<'_>, in_body: bool) {
         let is_html = element.name.ns.ends_with("xhtml");
         if element.attr("itemscope").is_some() || element.attr("typeof").is_some() {
             self.facts.structured.present = true;
@@ -126,13 +126,17 @@ impl Walk<'_> {
             }
             "title" if is_html && self.facts.title.is_none() => self.facts.title = Some(text_of(node)),
             "meta" => self.meta(element),
-            "link" => self.link(element),
+            "link" => self.link(element, in_body),
             "h1" => self.heading(node),
             "a" | "area" => links::anchor(self, element, node),
             "img" => self.image(element),
-            "script" if element.attr("src").is_some() => self.asset(AssetKind::Script, element.attr("src")),
+            "script" if element.attr("src").is_some() => {
+                let waits = ["async", "defer"].iter().any(|name| element.attr(name).is_some());
+                let is_module = element.attr("type").is_some_and(|kind| kind.eq_ignore_ascii_case("module"));
+                self.asset(AssetKind::Script, element.attr("src"), !in_body && !waits && !is_module);
+            }
             "script" => structured::script(&mut self.facts.structured, element, node),
-            "iframe" => self.asset(AssetKind::Frame, element.attr("src")),
+            "iframe" => self.asset(AssetKind::Frame, element.attr("src"), false),
             _ => {}
         }
     }
@@ -169,13 +173,14 @@ impl Walk<'_> {
         (!target.is_empty() && url != *self.page).then_some((delay, url))
     }
 
-    fn link(&mut self, element: &Element) {
+    fn link(&mut self, element: &Element, in_body: bool) {
         let (rel, href) = (element.attr("rel"), element.attr("href"));
         if has_token(rel, "canonical") && self.facts.canonicals.len() < 10 {
             self.facts.canonicals.push(href.unwrap_or_default().trim().to_owned());
         }
         if has_token(rel, "stylesheet") && !has_token(rel, "alternate") {
-            self.asset(AssetKind::Style, href);
+            let is_print = element.attr("media").is_some_and(|media| media.trim().eq_ignore_ascii_case("print"));
+            self.asset(AssetKind::Style, href, !in_body && !is_print);
         }
         if let (true, Some(code), Some(href)) = (has_token(rel, "alternate"), element.attr("hreflang"), href)
             && self.facts.hreflangs.len() < HREFLANGS_MAX
@@ -210,10 +215,10 @@ impl Walk<'_> {
         if !(sized("width") && sized("height") || style.contains("aspect-ratio")) {
             self.facts.images.without_size.add(example);
         }
-        self.asset(AssetKind::Image, element.attr("src"));
+        self.asset(AssetKind::Image, element.attr("src"), false);
     }
 
-    fn asset(&mut self, kind: AssetKind, source: Option<&str>) {
+    fn asset(&mut self, kind: AssetKind, source: Option<&str>, is_blocking: bool) {
         let Some(url) = source.map(str::trim).filter(|source| !source.is_empty()) else { return };
         let Ok(url) = self.base.join(url) else { return };
         if !matches!(url.scheme(), "http" | "https") {
@@ -223,7 +228,7 @@ impl Walk<'_> {
             self.facts.insecure_assets.add(|| url.to_string());
         }
         if self.facts.assets.len() < ASSETS_MAX {
-            self.facts.assets.push(Asset { kind, url: normalise(url) });
+            self.facts.assets.push(Asset { kind, url: normalise(url), is_blocking });
         }
     }
 }

@@ -96,7 +96,8 @@ fn duplicates(report: &mut Report, view: &View<'_>) {
 fn languages(report: &mut Report, view: &View<'_>) {
     let declared = view.judged().filter_map(|known| known.page.facts.lang.as_deref());
     let primary = |lang: &str| lang.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
-    let found: BTreeSet<String> = declared.map(primary).filter(|lang| (2..=3).contains(&lang.len())).collect();
+    let is_subtag = |lang: &str| matches!(lang.len(), 2..=3) && lang.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let found: BTreeSet<String> = declared.map(primary).filter(|lang| is_subtag(lang)).collect();
     if !found.is_empty() {
         report.fact("tech.languages", json!(found));
     }

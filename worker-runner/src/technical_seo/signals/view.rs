@@ -10,6 +10,9 @@ use super::super::page::{Page, Verdict};
 use super::super::table::{NodeId, State, Target};
 use crate::site::address::may_be_a_page;
 
+/// Redirects in a row that a browser follows.
+const REDIRECTS_MAX: usize = 20;
+
 /// A page with what follows from it.
 pub(super) struct Known<'a> {
     pub(super) id: NodeId,
@@ -100,6 +103,10 @@ impl<'a> View<'a> {
                 }
                 State::Redirect { to: Target::Foreign(_), .. } => return (End::Foreign, hops + 1),
                 State::Redirect { to: Target::Site(next), .. } if seen.contains(next) => return (End::Loop, hops + 1),
+                // A site can make up redirects without end; browsers give up here too.
+                State::Redirect { .. } if seen.len() > REDIRECTS_MAX => {
+                    End::Broken(format!("more than {REDIRECTS_MAX} redirects"))
+                }
                 State::Redirect { to: Target::Site(next), .. } => {
                     at = *next;
                     seen.push(at);
