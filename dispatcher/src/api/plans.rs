@@ -16,6 +16,27 @@ use super::body::{self, Media};
 use super::problem::{Kind, Problem, Success};
 use super::query::Segments;
 
+#[derive(Serialize)]
+struct All {
+    success: bool,
+    plans: Vec<PlanView>,
+}
+
+#[derive(Serialize)]
+struct One {
+    success: bool,
+    plan: PlanView,
+}
+
+#[derive(Serialize)]
+struct Stored {
+    success: bool,
+    plan_id: PlanId,
+    version: u32,
+    hash: PlanHash,
+    plan: PlanView,
+}
+
 /// A plan in the customer's words: its own members in snake_case, those of its services in camelCase.
 #[derive(Serialize)]
 struct PlanView {
@@ -82,7 +103,7 @@ impl ServiceView {
 
 pub(super) async fn list(State(api): State<Api>) -> Result<Response, Problem> {
     let plans: Vec<PlanView> = api.engine.store().plans().await?.iter().map(PlanView::of_stored).collect();
-    Ok(Success::Ok.json(&json!({"success": true, "plans": plans})))
+    Ok(Success::Ok.json(&All { success: true, plans }))
 }
 
 pub(super) async fn show(State(api): State<Api>, segments: Segments) -> Result<Response, Problem> {
@@ -90,7 +111,7 @@ pub(super) async fn show(State(api): State<Api>, segments: Segments) -> Result<R
     let unknown = || Problem::new(Kind::PlanNotFound, format!("There is no plan '{name}'."));
     let id: PlanId = name.parse().map_err(|_| unknown())?;
     let stored = api.engine.store().plan(&id).await?.ok_or_else(unknown)?;
-    Ok(Success::Ok.json(&json!({"success": true, "plan": PlanView::of_stored(&stored)})))
+    Ok(Success::Ok.json(&One { success: true, plan: PlanView::of_stored(&stored) }))
 }
 
 /// Stores a plan; the same content again is answered with the version that is there.
@@ -104,13 +125,13 @@ pub(super) async fn create(State(api): State<Api>, request: Request) -> Result<R
     let before = store.plan(plan.id()).await?.map(|stored| stored.version);
     let stored = store.put_plan(&plan).await?;
     let success = if before == Some(stored.version) { Success::Ok } else { Success::Created };
-    let mut response = success.json(&json!({
-        "success": true,
-        "plan_id": plan.id(),
-        "version": stored.version,
-        "hash": plan.hash(),
-        "plan": PlanView::of_stored(&stored),
-    }));
+    let mut response = success.json(&Stored {
+        success: true,
+        plan_id: plan.id().clone(),
+        version: stored.version,
+        hash: plan.hash().clone(),
+        plan: PlanView::of_stored(&stored),
+    });
     let location = format!("/api/orchestration/plans/{}", plan.id());
     let location = HeaderValue::from_str(&location).expect("plan ids have letters, digits and signs only");
     response.headers_mut().insert(header::LOCATION, location);

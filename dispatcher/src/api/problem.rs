@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use hermes_core::ports::store::StoreError;
 use hermes_core::run::Illegal;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::engine::{CommandError, EngineError};
 
@@ -145,6 +145,21 @@ pub(super) struct Problem {
     cause: Option<String>,
 }
 
+/// The members of an error's body, in the order in which people want to read them.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    problem_type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    success: bool,
+    error: &'static str,
+    message: &'a str,
+    #[serde(flatten)]
+    extra: &'a Map<String, Value>,
+}
+
 /// Why an error was answered, for the log: left in the extensions of the response.
 #[derive(Clone, Debug)]
 pub(super) struct Cause(pub(super) String);
@@ -194,27 +209,31 @@ impl Problem {
     }
 
     /// The body.
-    pub(super) fn to_json(&self) -> Value {
+    fn document(&self) -> Document<'_> {
         let (status, slug, title) = self.kind.row();
-        let mut body = json!({
-            "type": format!("urn:hermes:problem:{slug}"),
-            "title": title,
-            "status": status.as_u16(),
-            "detail": self.detail,
-            "success": false,
-            "error": title,
-            "message": self.detail,
-        });
-        let members = body.as_object_mut().expect("written as an object above");
-        members.extend(self.extra.clone());
-        body
+        Document {
+            problem_type: format!("urn:hermes:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            success: false,
+            error: title,
+            message: &self.detail,
+            extra: &self.extra,
+        }
+    }
+
+    /// The body, as a part of another one.
+    pub(super) fn to_json(&self) -> Value {
+        serde_json::to_value(self.document()).expect("text and numbers serialise")
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, ..) = self.kind.row();
-        let mut response = Response::new(Body::from(self.to_json().to_string()));
+        let body = serde_json::to_vec(&self.document()).expect("text and numbers serialise");
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -331,6 +350,7 @@ impl Success {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn every_problem_has_the_status_code_and_type_that_clients_rely_on() {
