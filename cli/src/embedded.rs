@@ -181,3 +181,6 @@ fn make_folder(data: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
     made.with_context(|| format!("cannot make the data folder {}", data.display()))
 }
+
+#[cfg(test)]
+mod tests;

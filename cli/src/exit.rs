@@ -85,7 +85,15 @@ impl From<SettingsError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        if error.is_misuse() { Self::Use(error.to_string()) } else { Self::Failed(error.into()) }
+        if error.is_misuse() {
+            return Self::Use(error.to_string());
+        }
+        match &error {
+            ClientError::Unreachable { .. } => {
+                Self::Failed(anyhow::anyhow!("{error}; `hermes up` starts one, --server names another"))
+            }
+            ClientError::Refused { .. } | ClientError::Unreadable { .. } => Self::Failed(error.into()),
+        }
     }
 }
 

@@ -99,6 +99,14 @@ impl Finder {
     }
 }
 
+#[cfg(test)]
+impl Session {
+    /// A Hermes that the test has started.
+    pub(crate) const fn with(client: Client, embedded: Embedded) -> Self {
+        Self { client, embedded: Some(embedded), is_owner: false }
+    }
+}
+
 impl Session {
     /// Ends what lives in this process.
     pub(crate) async fn close(self) -> Result<(), Failure> {

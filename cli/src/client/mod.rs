@@ -30,7 +30,7 @@ pub enum ClientError {
     #[error("no Hermes answers at {server}: {error}")]
     Unreachable {
         /// Its address.
-        server: Url,
+        server: String,
         /// What happened.
         error: HttpError,
     },
@@ -46,7 +46,7 @@ pub enum ClientError {
     #[error("the answer of {server} cannot be read, is it a Hermes of this version? ({detail})")]
     Unreadable {
         /// Its address.
-        server: Url,
+        server: String,
         /// What is wrong with it.
         detail: String,
     },
@@ -171,7 +171,7 @@ impl Client {
         let (reach, timeout, body_bytes_max) = (Reach::Any, TIMEOUT, BODY_BYTES_MAX);
         let request = Request { method, url, headers, body, reach, timeout, body_bytes_max };
         let answer = self.http.send(request).await;
-        self.judge(answer.map_err(|error| ClientError::Unreachable { server: self.server.clone(), error })?)
+        self.judge(answer.map_err(|error| ClientError::Unreachable { server: self.server.to_string(), error })?)
     }
 
     fn judge(&self, response: Response) -> Result<Value, ClientError> {
@@ -186,7 +186,7 @@ impl Client {
     }
 
     fn unreadable(&self, detail: String) -> ClientError {
-        ClientError::Unreadable { server: self.server.clone(), detail }
+        ClientError::Unreadable { server: self.server.to_string(), detail }
     }
 }
 

@@ -4,7 +4,9 @@
 use hermes_core::ports::store::RunListing;
 use hermes_core::run::Waiting;
 use hermes_core::wire::ErrorClass;
-use hermes_core::{Domain, PlanId, RunId, RunStatus, RunSummary, ServiceName, ServiceStatus, Timestamp, WebsiteId};
+use hermes_core::{
+    Domain, Plan, PlanId, RunId, RunStatus, RunSummary, ServiceName, ServiceStatus, Timestamp, WebsiteId,
+};
 use serde::{Deserialize, Serialize};
 
 /// A run that the user wants.
@@ -90,4 +92,18 @@ pub struct PlanView {
 pub struct PlanService {
     /// Name in the plan.
     pub service: ServiceName,
+}
+
+impl PlanView {
+    /// A plan that needs no server.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            plan_id: plan.id().clone(),
+            name: plan.name().to_owned(),
+            description: plan.description().to_owned(),
+            max_duration_ms: plan.max_duration_ms(),
+            services: plan.services().iter().map(|service| PlanService { service: service.name().clone() }).collect(),
+        }
+    }
 }

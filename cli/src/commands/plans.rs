@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use hermes_adapters::settings::Settings;
-use hermes_core::plan::{Plan, PlanError};
+use hermes_core::plan::{self, Plan, PlanError};
 use serde::Deserialize;
 
 use crate::args::{Place, Plans, PlansCommand};
-use crate::client::PlanView;
+use crate::client::{ClientError, PlanView};
 use crate::exit::{Exit, Failure};
 use crate::session::{Finder, Need};
 use crate::{output, render};
@@ -27,10 +27,17 @@ pub(super) async fn execute(plans: Plans, settings: Settings) -> Result<Exit, Fa
 }
 
 async fn list(place: Place, settings: Settings) -> Result<Exit, Failure> {
+    let named = place.server.is_some();
     let session = Finder::new(place, settings)?.open(Need::Runs).await?;
     let answered = session.client.plans().await.and_then(|answer| session.client.read::<Answer>(answer));
     let closed = session.close().await;
-    output::print(&render::plans::render(&answered?.plans, output::layout()));
+    let plans = match answered {
+        Ok(answer) => answer.plans,
+        // Before anything was started there are the shipped ones.
+        Err(ClientError::Unreachable { .. }) if !named => plan::shipped().iter().map(PlanView::of).collect(),
+        Err(error) => return Err(error.into()),
+    };
+    output::print(&render::plans::render(&plans, output::layout()));
     closed.map(|()| Exit::Complete)
 }
 

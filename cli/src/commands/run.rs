@@ -68,7 +68,7 @@ pub(super) async fn settle_and_show(
 pub(super) async fn diagnosis_text(client: &Client, id: RunId) -> Result<String, Failure> {
     let Some(diagnosis) = client.diagnosis(id).await? else {
         let run = client.run(id).await?;
-        let reason = run.summary.error.unwrap_or_else(|| format!("the run is {}", run.status));
+        let reason = run.summary.error.unwrap_or_else(|| format!("due by {} at the latest", run.deadline_at));
         return Ok(format!("\nNo diagnosis: {}\n", render::text::clean(&reason)));
     };
     let diagnosis: Diagnosis = client.read(diagnosis)?;

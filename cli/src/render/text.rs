@@ -142,7 +142,7 @@ pub fn wrap(text: &str, first: &str, width: usize) -> String {
 pub fn duration(ms: u64) -> String {
     match ms {
         0..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        60_000..3_600_000 if ms / 1_000 % 60 == 0 => format!("{} min", ms / 60_000),
+        60_000..3_600_000 if (ms / 1_000).is_multiple_of(60) => format!("{} min", ms / 60_000),
         60_000..3_600_000 => format!("{} min {:02} s", ms / 60_000, ms / 1_000 % 60),
         _ => format!("{} h {:02} min", ms / 3_600_000, ms / 60_000 % 60),
     }
