@@ -26,6 +26,11 @@ pub struct SettingsProblem {
 pub enum Source {
     /// Nobody set it.
     Default,
+    /// Two settings do not go together, wherever they came from.
+    Together {
+        /// The other key.
+        with: String,
+    },
     /// A file, and the line in it if it is known.
     File {
         /// As it was named.
@@ -64,6 +69,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Together { with } => write!(f, "together with {with}"),
             Self::File { path, line: Some(line) } => write!(f, "{path} line {line}"),
             Self::File { path, line: None } => f.write_str(path),
             Self::Environment { name } => f.write_str(name),

@@ -194,7 +194,8 @@ impl Api {
              true (HERMES_API_ALLOW_WITHOUT_KEY) where a proxy or a private network decides who gets through",
             self.listen
         );
-        let problem = SettingsProblem { key: "api.listen".to_owned(), source: Source::Default, message };
+        let source = Source::Together { with: "api.allow_without_key".to_owned() };
+        let problem = SettingsProblem { key: "api.listen".to_owned(), source, message };
         Err(SettingsError { problems: vec![problem] })
     }
 
