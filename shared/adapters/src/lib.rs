@@ -1,13 +1,13 @@
 //! All I/O of Hermes: the ports of the core over real stores, queues and networks.
 
-mod poison;
 pub mod entropy;
 pub mod http;
 pub mod memory;
-pub mod settings;
-pub mod signals;
-pub mod telemetry;
-pub mod sqlite;
-pub mod store;
+mod poison;
 pub mod postgres;
 pub mod redis;
+pub mod settings;
+pub mod signals;
+pub mod sqlite;
+pub mod store;
+pub mod telemetry;
