@@ -12,6 +12,7 @@ use hermes_adapters::http::HttpClient;
 use hermes_core::ports::http::Reach;
 use hermes_diagnosis::signal::{Measurement, Signal};
 use hermes_worker_runner::technical_seo::{CrawlOptions, audit};
+use hermes_worker_runner::vitals_monitor::{VitalsOptions, measure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -145,4 +146,25 @@ async fn the_crawl_of_mkdocs_own_pages_counts_what_an_independent_parse_counts()
 async fn the_crawl_of_python_s_pages_counts_what_an_independent_parse_counts() {
     let found = compare(PYTHON_DOC).await;
     assert!(found["pages"].as_u64() > Some(500) && found["long_titles"].as_u64() > Some(200), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bytes_of_a_real_home_page_are_those_of_its_files() {
+    let server = Nginx::serve(MKDOCS_DOC);
+    let http = HttpClient::new().expect("an HTTP client can be made");
+    let options = VitalsOptions::from_params(&Value::Null, Reach::Any).expect("valid");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
+    let url = server.url();
+    let measurement = measure(&http, &url.parse().expect("valid"), &options, deadline).await.expect("nginx answers");
+    let bytes = signal(&measurement, "vitals.page_bytes");
+    let evidence = bytes.evidence.as_ref().expect("the page itself at least");
+    assert!(evidence.total > 5 && evidence.total == evidence.items.len() as u64, "{evidence:?}");
+    let on_disk = evidence.items.iter().map(|item| {
+        let path = item.url.strip_prefix(&url).expect("of this server").replace("%20", " ");
+        let path = if path.is_empty() { "index.html" } else { &path };
+        std::fs::metadata(Path::new(MKDOCS_DOC).join(path)).expect("the file that was served").len()
+    });
+    assert_eq!(bytes.value, on_disk.sum::<u64>());
+    assert_eq!(signal(&measurement, "vitals.http_version").value, "HTTP/1.1");
+    assert_eq!(signal(&measurement, "vitals.asset_error_ratio").value, 0.0);
 }
