@@ -64,6 +64,7 @@ impl Acknowledger {
     }
 
     async fn report(&self, work: &Work, outcome: Outcome) {
+        work.lease.over();
         let tally = match &outcome {
             Outcome::Completed { .. } => &self.tally.completed,
             Outcome::Deferred | Outcome::Started => &self.tally.deferred,

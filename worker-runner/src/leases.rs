@@ -33,6 +33,8 @@ struct Entry {
     receipt: Receipt,
     stop: CancellationToken,
     lost: bool,
+    /// The attempt is over and its report under way.
+    over: bool,
 }
 
 impl Leases {
@@ -51,7 +53,10 @@ impl Leases {
             return None;
         }
         let stop = self.abandon.child_token();
-        held.insert(receipt.job.clone(), Entry { receipt: receipt.clone(), stop: stop.clone(), lost: false });
+        held.insert(
+            receipt.job.clone(),
+            Entry { receipt: receipt.clone(), stop: stop.clone(), lost: false, over: false },
+        );
         Some(HeldLease { leases: Arc::clone(self), job: receipt.job.clone(), stop })
     }
 
@@ -96,6 +101,8 @@ impl Leases {
                     debug!(job = %receipt.job, "the job was revoked; its attempt stops");
                     entry.stop.cancel();
                 }
+                // The report may have overtaken the renewal.
+                Lease::Lost if entry.over => entry.lost = true,
                 Lease::Lost => {
                     info!(job = %receipt.job, "the lease is lost; the attempt goes on and reports");
                     entry.lost = true;
@@ -120,6 +127,13 @@ impl HeldLease {
     /// The receipt of the latest delivery of the job.
     pub(crate) fn receipt(&self) -> Receipt {
         self.leases.held().get(&self.job).expect("the entry lives as long as this lease").receipt.clone()
+    }
+
+    /// The attempt is over: from now on the lease only covers its report.
+    pub(crate) fn over(&self) {
+        if let Some(entry) = self.leases.held().get_mut(&self.job) {
+            entry.over = true;
+        }
     }
 
     /// Cancelled when the attempt must stop: its job was revoked, or the process gives up everything.

@@ -136,7 +136,8 @@ mod tests {
 
     use super::*;
     use crate::service::ServiceOutcome;
-    use crate::tests::{execute, job_for};
+    use crate::site::fake::FakeSite;
+    use crate::tests::{NoHttp, execute, job_for};
 
     fn key(text: &str) -> WorkerKey {
         text.parse().expect("valid")
@@ -182,7 +183,7 @@ mod tests {
     async fn failure(worker_key: &str, environment: &BTreeMap<String, String>) -> (ErrorClass, String) {
         let registry = Registry::for_keys(&[key(worker_key)], environment, Reach::Public).expect("servable");
         let service = registry.get(&key(worker_key)).expect("served");
-        match execute(&*service, &job_for(worker_key)).await {
+        match execute(&*service, &job_for(worker_key), &NoHttp).await {
             ServiceOutcome::Failed { error, retryable: false, .. } => (error.class, error.message),
             other => panic!("{other:?}"),
         }
@@ -206,6 +207,31 @@ mod tests {
             let environment = environment(&[(variable, "https://worker.example")]);
             let failed = failure(worker_key, &environment).await;
             assert_eq!(failed, (ErrorClass::NotConfigured, "Worker config invalid: No API key found".to_owned()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_configured_external_worker_replaces_the_built_in_one() {
+        let environment =
+            environment(&[("CRAWL_RENDER_BASE_URL", "https://worker.example/api"), ("CRAWL_RENDER_API_KEY", "k")]);
+        let answer = r#"{"ok": true, "data": {"pages": 3}}"#;
+        let http = FakeSite::new().answer("https://worker.example/api/run", 200, &[], answer);
+        let registry = Registry::for_keys(&[key(CRAWL_RENDER)], &environment, Reach::Public).expect("servable");
+        let service = registry.get(&key(CRAWL_RENDER)).expect("served");
+        let outcome = execute(&*service, &job_for(CRAWL_RENDER), &http).await;
+        let ServiceOutcome::Completed(result) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(result.get(), r#"{"pages": 3}"#);
+    }
+
+    #[tokio::test]
+    async fn the_built_in_services_measure_a_site() {
+        let http = FakeSite::new().page("https://example.com/", "<title>Example</title><p>Hello");
+        for (worker_key, prefix) in [(CRAWL_RENDER, "tech."), (CORE_WEB_VITALS, "vitals.")] {
+            let registry = Registry::for_keys(&[key(worker_key)], &BTreeMap::new(), Reach::Public).expect("servable");
+            let service = registry.get(&key(worker_key)).expect("served");
+            let outcome = execute(&*service, &job_for(worker_key), &http).await;
+            let ServiceOutcome::Completed(result) = outcome else { panic!("{outcome:?}") };
+            assert!(result.get().contains(prefix), "{}", result.get());
         }
     }
 }

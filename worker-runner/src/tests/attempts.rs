@@ -1,10 +1,14 @@
 //! What is reported for what happens to an attempt.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use hermes_core::limits::{ATTEMPT_MIN_MS, RESULT_BYTES_MAX, STARTED_NOTICE_AFTER_MS};
 use hermes_core::wire::{ErrorClass, Job, Outcome, ServiceError, WIRE_VERSION};
 use serde_json::json;
 
 use super::fake::{Running, job};
+use crate::{AttemptContext, Service, ServiceOutcome};
 
 fn error(outcome: Outcome) -> ServiceError {
     match outcome {
@@ -80,6 +84,26 @@ async fn an_attempt_that_exceeds_the_time_of_its_run_has_passed_the_deadline() {
     assert_eq!(took, 1_000, "the time spent in the queue counts");
     let error = error(outcome);
     assert_eq!((error.class, error.message.as_str()), (ErrorClass::DeadlinePassed, "The run's deadline passed"));
+}
+
+/// A service that keeps an eye on the clock itself.
+struct Punctual;
+
+#[async_trait]
+impl Service for Punctual {
+    async fn run(&self, attempt: &AttemptContext<'_>) -> ServiceOutcome {
+        tokio::time::sleep_until(attempt.deadline).await;
+        ServiceOutcome::failed(ErrorClass::Timeout, "no answer from worker.example")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_notices_the_end_of_its_time_need_not_know_which_limit_it_was() {
+    for (remaining_ms, class) in [(5_000, ErrorClass::DeadlinePassed), (50_000, ErrorClass::Timeout)] {
+        let late = Job { timeout_ms: 10_000, remaining_ms, ..job(1, json!({})) };
+        let error = error(Running::serving(Arc::new(Punctual), 1).execute(late, 0).await.0);
+        assert_eq!((error.class, error.message.as_str()), (class, "no answer from worker.example"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

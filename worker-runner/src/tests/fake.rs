@@ -167,7 +167,7 @@ impl WorkQueue for FakeQueue {
     }
 }
 
-struct NoHttp;
+pub(crate) struct NoHttp;
 
 #[async_trait]
 impl Http for NoHttp {
@@ -176,7 +176,7 @@ impl Http for NoHttp {
     }
 }
 
-struct Even;
+pub(super) struct Even;
 
 impl Entropy for Even {
     fn identity(&self) -> Uuid {
@@ -276,7 +276,7 @@ pub(crate) fn job_for(worker_key: &str) -> Job {
 }
 
 /// Lets a service execute a job without any of the machinery around it.
-pub(crate) async fn execute(service: &dyn Service, job: &Job) -> ServiceOutcome {
+pub(crate) async fn execute(service: &dyn Service, job: &Job, http: &dyn Http) -> ServiceOutcome {
     let deadline = Instant::now() + Duration::from_millis(job.timeout_ms);
-    service.run(&AttemptContext { job, deadline, http: &NoHttp, stopping: &CancellationToken::new() }).await
+    service.run(&AttemptContext { job, deadline, http, stopping: &CancellationToken::new() }).await
 }

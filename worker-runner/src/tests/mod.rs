@@ -4,6 +4,7 @@ mod attempts;
 mod draining;
 mod fake;
 mod leases;
+mod memory;
 mod slots;
 
-pub(crate) use fake::{execute, job_for};
+pub(crate) use fake::{NoHttp, execute, job_for};
