@@ -38,14 +38,13 @@ impl Follow<'_> {
     ) -> Result<RunView, Failure> {
         let (mut unanswered, mut cancelling) = (0, false);
         loop {
-            let asked = if self.interrupted.is_cancelled() && !cancelling {
-                self.cancel(session, progress).await
-            } else {
-                session.client.run(self.run_id).await
-            };
+            // Asked for during an exchange, it is seen in the next round.
+            let cancel = self.interrupted.is_cancelled() && !cancelling;
+            let asked =
+                if cancel { self.cancel(session, progress).await } else { session.client.run(self.run_id).await };
             let pause = match asked {
                 Ok(run) => {
-                    (unanswered, cancelling) = (0, self.interrupted.is_cancelled());
+                    (unanswered, cancelling) = (0, cancelling || cancel);
                     progress.show(&run);
                     if run.status.is_settled() {
                         return Ok(run);

@@ -35,11 +35,16 @@ fn submission() -> Submission {
     }
 }
 
-async fn settled(session: &mut Session, data: &Path, run_id: hermes_core::RunId) -> RunView {
+async fn settled(
+    session: &mut Session,
+    data: &Path,
+    run_id: hermes_core::RunId,
+    interrupted: CancellationToken,
+) -> RunView {
     let place = Place { server: None, data: Some(data.to_owned()) };
     let settings = Settings::from_layers(None, &[]).expect("the defaults are valid");
     let finder = Finder::new(place, settings).expect("there are CA certificates");
-    let follow = Follow { finder: &finder, need: Need::Runs, run_id, interrupted: CancellationToken::new() };
+    let follow = Follow { finder: &finder, need: Need::Runs, run_id, interrupted };
     follow.until_settled(session, &mut Progress::new(false)).await.expect("it settles")
 }
 
@@ -55,7 +60,7 @@ async fn a_run_that_was_accepted_before_a_stop_is_settled_after_the_next_start()
     let mut session = start(&data, true).await;
     let again = session.client.submit(&submission(), "key").await.expect("repeated");
     assert_eq!(again, run_id, "the same key is the same run");
-    let run = settled(&mut session, &data, run_id).await;
+    let run = settled(&mut session, &data, run_id, CancellationToken::new()).await;
     assert_eq!((run.status, Exit::of(&run.summary)), (RunStatus::Failed, Exit::Failed));
     let diagnosis = session.client.diagnosis(run_id).await.expect("answered").expect("there is one");
     assert_eq!(diagnosis["missing_services"].as_array().map(Vec::len), Some(3));
@@ -73,12 +78,21 @@ async fn the_lock_names_the_address_and_goes_with_the_process() {
 }
 
 #[tokio::test]
-async fn a_cancelled_run_is_told_as_cancelled() {
+async fn an_interrupted_command_cancels_its_run_whenever_the_interruption_comes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let session = start(folder.path(), false).await;
-    let run_id = session.client.submit(&submission(), "key").await.expect("accepted");
-    let run = session.client.cancel(run_id).await.expect("cancelled");
-    assert_eq!(Exit::of(&run.summary), Exit::Cancelled);
+    let mut session = start(folder.path(), false).await;
+    for at_once in [true, false] {
+        let run_id = session.client.submit(&submission(), &at_once.to_string()).await.expect("accepted");
+        let interrupted = CancellationToken::new();
+        if at_once {
+            interrupted.cancel();
+        }
+        let following = settled(&mut session, folder.path(), run_id, interrupted.clone());
+        // Polled second, so in the midst of the first exchange. Without workers the run would wait for its deadline.
+        let interrupt = async { interrupted.cancel() };
+        let (run, ()) = tokio::join!(following, interrupt);
+        assert_eq!(Exit::of(&run.summary), Exit::Cancelled);
+    }
     session.close().await.expect("it stops");
 }
 
