@@ -36,10 +36,11 @@ while [ "$1" != "--" ]; do as="$as $1"; shift; done
 shift
 end() { rm -rf "$dir"; exit; }
 setpriv $as -- "$bin/initdb" -D "$dir/data" -U hermes -A trust -E UTF8 --locale=C --no-sync 2>&1 || end
-setpriv --pdeathsig QUIT $as -- "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -h 127.0.0.1 "$@" 2>&1 </dev/null &
+setpriv --pdeathsig KILL $as -- "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -h 127.0.0.1 "$@" 2>&1 </dev/null &
 pid=$!
 cat >/dev/null
-kill -QUIT "$pid" 2>/dev/null
+# a shell's background processes ignore QUIT until they set a handler; until then TERM ends them
+kill -TERM "$pid" 2>/dev/null; kill -QUIT "$pid" 2>/dev/null
 wait "$pid" 2>/dev/null
 end
 "#;
