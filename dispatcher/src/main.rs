@@ -29,13 +29,16 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(settings.log.format, &settings.log.filter)?;
     let shutdown = signals::shutdown_token()?;
     let store = store::open(&settings.database).await?;
-    let worker = process_id().to_string();
-    let queue = Arc::new(RedisQueue::connect(settings.redis.url.expose(), &settings.redis.prefix, &worker).await?);
+    let identity = process_id().to_string();
+    let queue = RedisQueue::connect(settings.redis.url.expose(), &settings.redis.prefix, &identity).await?;
+    let queue = Arc::new(queue);
     let listener = TcpListener::bind(settings.api.listen).await?;
     let bound = listener.local_addr()?;
     let hosts = if bound.ip().is_loopback() { Hosts::Local } else { Hosts::Any };
     let public_url = settings.api.callback_base(bound);
     let (book, entropy) = (Arc::new(RuleBook::shipped()), Arc::new(SystemEntropy));
-    let parts = EngineParts { store, queue, book, entropy, public_url };
-    Ok(hermes_dispatcher::run(parts, listener, hosts, shutdown).await?)
+    let parts = EngineParts { store, queue: queue.clone(), book, entropy, public_url };
+    let ran = hermes_dispatcher::run(parts, listener, hosts, shutdown).await;
+    queue.close().await;
+    Ok(ran?)
 }

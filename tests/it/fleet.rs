@@ -87,6 +87,11 @@ async fn the_customers_request_is_answered_with_the_summary_and_leaves_its_two_e
     assert_eq!(counts.map(|name| summary[name].as_u64().expect("a count")), [4, 1, 0, 0, 5]);
     assert_eq!(summary["error"], Value::Null);
 
+    for process in fleet.workers.iter().chain([&fleet.dispatcher]) {
+        let log = process.log().join("\n");
+        assert!(!log.contains("\"level\":\"WARN\"") && !log.contains("\"level\":\"ERROR\""), "all is well: {log}");
+    }
+
     let run_id = answer["run_id"].as_str().expect("an id");
     let pool = sqlx::PgPool::connect(&ground.database_url).await.expect("the database");
     let of_site = "SELECT * FROM kbase_events

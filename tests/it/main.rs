@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod crawl_of_real_sites;
+mod embedded;
 mod fleet;
 mod queue;
 mod store;

@@ -68,7 +68,8 @@ impl Budget {
     /// None if too little time is left to begin at all.
     pub(crate) fn of(job: &Job, waited_ms: u64) -> Option<Self> {
         let left_ms = job.remaining_ms.saturating_sub(waited_ms);
-        let budget = if job.timeout_ms <= left_ms {
+        // The dispatcher trims the time-out to what the run has left; when both are equal it was the run's.
+        let budget = if job.timeout_ms < left_ms {
             Self { duration_ms: job.timeout_ms, exceeded: ErrorClass::Timeout }
         } else {
             Self { duration_ms: left_ms, exceeded: ErrorClass::DeadlinePassed }

@@ -207,11 +207,8 @@ impl Shared {
                 events: taken.outbox.events.clone(),
             });
         }
-        if changes.is_empty() {
-            drop(transaction);
-        } else {
-            transaction.commit(changes).await?;
-        }
+        // Also without changes: a transaction that is dropped gives its locks back a moment later only.
+        transaction.commit(changes).await?;
         let runs = taken.iter().map(|(id, taken)| (*id, taken.run.clone())).collect();
         self.deliver(taken.into_values().map(|taken| (taken.run, taken.outbox)).collect(), now).await;
         Ok(runs)

@@ -108,9 +108,21 @@ impl Process {
     /// # Panics
     /// If it does not end, or ends by a signal.
     pub async fn terminate(&mut self) -> i32 {
+        self.signal("-TERM").await
+    }
+
+    /// SIGINT, as Ctrl-C sends it; gives the exit code.
+    ///
+    /// # Panics
+    /// If it does not end, or ends by a signal.
+    pub async fn interrupt(&mut self) -> i32 {
+        self.signal("-INT").await
+    }
+
+    async fn signal(&mut self, signal: &str) -> i32 {
         let pid = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill is there");
-        assert!(sent.success(), "kill -TERM {pid}");
+        let sent = Command::new("kill").args([signal, &pid]).status().await.expect("kill is there");
+        assert!(sent.success(), "kill {signal} {pid}");
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("{} does not end:\n{}", self.name, self.log().join("\n")));
         status.expect("it can be waited for").code().expect("it ended by itself")
@@ -122,4 +134,31 @@ fn fields_of(line: &str, words: &str) -> Option<Value> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     fields.get("message")?.as_str()?.contains(words).then(|| fields.clone())
+}
+
+/// What a command that has ended left behind.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+/// Runs the binary `name` to its end.
+///
+/// # Panics
+/// If it hangs or ends by a signal.
+pub async fn run_to_end(name: &str, arguments: &[&str], environment: &[(String, String)]) -> Ended {
+    let mut command = Command::new(binary(name));
+    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.envs(environment.iter().map(|(key, value)| (key, value)));
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{name} {arguments:?} does not end")).expect("it starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    let code = output.status.code().expect("it ended by itself");
+    Ended { code, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
