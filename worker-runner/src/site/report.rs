@@ -94,6 +94,15 @@ impl Report {
         }
     }
 
+    /// A signal about things of which the site has none, as far as it was read: nothing is wrong with them, and
+    /// nothing remains unknown.
+    pub fn none_of(&mut self, id: &str, reason: impl Into<String>) {
+        self.push(id, Value::Null, Some(0), Findings::new());
+        if let Some(signal) = self.signals.last_mut() {
+            signal.reason = Some(reason.into());
+        }
+    }
+
     /// A signal that could not be measured, and why.
     pub fn unknown(&mut self, id: &str, reason: impl Into<String>) {
         self.push(id, Value::Null, None, Findings::new());

@@ -28,6 +28,10 @@ fn value(measurement: &Measurement, id: &str) -> Value {
     signal(measurement, id).value.clone()
 }
 
+fn number_seen(measurement: &Measurement, id: &str) -> Option<u64> {
+    signal(measurement, id).n
+}
+
 fn has(measurement: &Measurement, id: &str) -> bool {
     measurement.signals.iter().any(|signal| signal.id == id)
 }
@@ -233,7 +237,6 @@ async fn a_page_budget_cuts_the_crawl_and_is_told() {
     assert_eq!(value(&found, "tech.pages_known"), json!(21));
     assert_eq!(found.status, MeasurementStatus::Partial);
     assert!(warned(&found, "crawl_truncated"));
-    assert!(!has(&found, "tech.orphan_ratio"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,7 +341,10 @@ async fn foreign_sitemap_urls_are_ignored_with_a_warning_and_orphans_are_found()
     let foreign = "<urlset><url><loc>https://www.other.test/</loc></url></urlset>";
     let site = FakeSite::new().page("http://127.0.0.1/", "x").text("http://127.0.0.1/sitemap.xml", foreign);
     let found = measured(&site, "http://127.0.0.1", json!({})).await;
-    assert!(warned(&found, "sitemap_foreign") && !has(&found, "tech.sitemap_bad_url_ratio"));
+    assert!(warned(&found, "sitemap_foreign"));
+    for id in ["tech.sitemap_bad_url_ratio", "tech.orphan_ratio"] {
+        assert_eq!((value(&found, id), number_seen(&found, id)), (json!(null), Some(0)), "{id}: there is none");
+    }
 
     let own =
         "<urlset><url><loc>http://127.0.0.1/lonely</loc></url><url><loc>http://127.0.0.1/gone</loc></url></urlset>";
@@ -350,6 +356,27 @@ async fn foreign_sitemap_urls_are_ignored_with_a_warning_and_orphans_are_found()
     assert_eq!(evidence(&found, "tech.orphan_ratio"), ["http://127.0.0.1/lonely"]);
     assert_eq!(evidence(&found, "tech.sitemap_bad_url_ratio"), ["http://127.0.0.1/gone"]);
     assert_eq!(value(&found, "tech.sitemap_coverage_ratio"), json!(0.5));
+}
+
+#[tokio::test]
+async fn orphans_are_only_looked_for_in_a_whole_crawl() {
+    let listed = "<urlset><url><loc>http://127.0.0.1/1</loc></url></urlset>";
+    let mut site =
+        FakeSite::new().page("http://127.0.0.1/", "<a href=/1>1</a>").text("http://127.0.0.1/sitemap.xml", listed);
+    for page in 1..9 {
+        site = site.page(&format!("http://127.0.0.1/{page}"), &format!("<a href=/{}>next</a>", page + 1));
+    }
+    let found = measured(&site, "http://127.0.0.1", json!({"pages": 4})).await;
+    assert!(!has(&found, "tech.orphan_ratio"), "what was not read may hold the missing links");
+}
+
+#[tokio::test]
+async fn what_a_site_has_none_of_is_told_apart_from_what_was_not_measured() {
+    let site = FakeSite::new().page("http://127.0.0.1/", "<title>t</title>");
+    let found = measured(&site, "http://127.0.0.1", json!({})).await;
+    for id in ["tech.robots_syntax_errors", "tech.canonical_error_ratio", "tech.structured_data_error_ratio"] {
+        assert_eq!((value(&found, id), number_seen(&found, id)), (json!(null), Some(0)), "{id}");
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,10 @@ fn robots(report: &mut Report, audit: &Audit) {
         }
         report.push("tech.robots_syntax_errors", json!(errors.total()), None, errors);
         report.fact("tech.robots_size_bytes", robots.bytes as u64);
+    } else if (400..=499).contains(&robots.status) {
+        for id in ["tech.robots_syntax_errors", "tech.robots_size_bytes"] {
+            report.none_of(id, "there is no robots.txt");
+        }
     }
 }
 

@@ -63,6 +63,9 @@ fn canonicals(report: &mut Report, view: &View<'_>) {
         }
     }
     report.ratio("tech.canonical_missing_ratio", missing, view.judged_count());
+    if with == 0 && view.judged_count() > 0 {
+        report.none_of("tech.canonical_error_ratio", "no page has a canonical");
+    }
     report.ratio("tech.canonical_error_ratio", wrong, with);
     report.ratio("tech.canonical_foreign_ratio", foreign, with);
 }

@@ -141,5 +141,8 @@ fn share_of_elements(
             found.add(known.url, || format!("{} of {total} {what}, first: {first}", bad.count));
         }
     }
+    if all == 0 && view.judged_count() > 0 {
+        report.none_of(id, format!("no page has {what}"));
+    }
     report.share(id, part, all, found);
 }

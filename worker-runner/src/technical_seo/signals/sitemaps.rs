@@ -17,11 +17,11 @@ pub(super) fn add(report: &mut Report, view: &View<'_>) {
             .warn("sitemap_foreign", format!("{count} sitemap URLs name another host and were ignored, first {first}"));
     }
     report.fact("tech.sitemap_found", !sitemaps.files.is_empty());
-    if sitemaps.files.is_empty() {
-        return;
-    }
     report.fact("tech.sitemap_urls", sitemaps.locations);
     if sitemaps.urls.is_empty() {
+        for id in ["tech.sitemap_bad_url_ratio", "tech.orphan_ratio"] {
+            report.none_of(id, "no sitemap names a URL of this host");
+        }
         return;
     }
     listed(report, view);
