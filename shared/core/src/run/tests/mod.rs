@@ -6,5 +6,6 @@ mod deadlines;
 mod flow;
 mod late;
 mod log;
+mod matrix;
 mod properties;
 mod world;
