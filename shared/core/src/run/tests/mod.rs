@@ -1,6 +1,7 @@
 //! Each rule of the core as a sentence, and properties over random plans and random histories.
 
 mod attempts;
+mod boundaries;
 mod cancel_and_rerun;
 mod deadlines;
 mod flow;
@@ -8,4 +9,5 @@ mod late;
 mod log;
 mod matrix;
 mod properties;
+mod shapes;
 mod world;
