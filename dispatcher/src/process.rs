@@ -21,6 +21,9 @@ pub enum DispatcherError {
     /// The listener broke.
     #[error("the API stopped: {0}")]
     Listener(#[from] io::Error),
+    /// A loop of the engine ended; the log says which and why. Start the process anew.
+    #[error("a loop of the engine broke")]
+    LoopBroke,
 }
 
 /// Runs until `shutdown` is cancelled: stores the shipped plans, starts the engine's loops, serves the API, and then
@@ -38,12 +41,16 @@ pub async fn run(
     let engine = Engine::start(parts, &tasks, engine_shutdown.clone()).await?;
     info!(api.listen = %listener.local_addr()?, "dispatcher ready");
     let options = ApiOptions { hosts, shutdown: shutdown.clone(), ..ApiOptions::default() };
-    let served = api::serve(listener, api::router(engine, options), ServerLimits::default(), shutdown).await;
+    let serving = api::serve(listener, api::router(engine.clone(), options), ServerLimits::default(), shutdown);
+    let ran = tokio::select! {
+        served = serving => served.map_err(DispatcherError::Listener),
+        () = engine.broken() => Err(DispatcherError::LoopBroke),
+    };
     engine_shutdown.cancel();
     tasks.close();
     tasks.wait().await;
     info!("dispatcher stopped");
-    Ok(served?)
+    ran
 }
 
 async fn store_shipped_plans(store: &dyn Store) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 mod crawl_of_real_sites;
 mod embedded;
+mod engine;
 mod fleet;
 mod queue;
 mod store;

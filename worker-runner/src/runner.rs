@@ -116,7 +116,7 @@ pub async fn run(
 ) -> Result<RunnerReport, RunnerError> {
     let runner = Runner::new(ports, shutdown.child_token());
     let mut lanes = runner.start(registry, &options)?;
-    let renewing = tokio::spawn({
+    let mut renewing = tokio::spawn({
         let (leases, queue, outage) = (runner.leases.clone(), runner.ports.queue.clone(), runner.outage.clone());
         async move { leases.keep(&*queue, &outage).await }
     });
@@ -127,6 +127,12 @@ pub async fn run(
             Some(lane) = lanes.join_next() => {
                 runner.stop.cancel();
                 broken = problem(lane);
+            }
+            // Without it, jobs that take long would be given to others, and their workers counted as dead.
+            ended = &mut renewing => {
+                runner.stop.cancel();
+                let why = ended.err().map_or_else(|| "it stopped".to_owned(), |error| error.to_string());
+                broken = Some(format!("the renewer of leases ended: {why}"));
             }
         }
     }

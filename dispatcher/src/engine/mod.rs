@@ -29,6 +29,7 @@ use hermes_diagnosis::RuleBook;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::error;
 
 pub use callback::CallbackSigner;
 pub use metrics::Metrics;
@@ -70,6 +71,8 @@ struct Shared {
     metrics: Metrics,
     watchers: watch::Watchers,
     timer: Notify,
+    /// Cancelled when a loop has ended although nobody asked it to.
+    broken: CancellationToken,
 }
 
 /// A run that someone wants.
@@ -96,7 +99,8 @@ pub enum Submitted {
     KeyReused,
 }
 
-/// Why a submission was not accepted. Nothing was kept; the client may repeat it.
+/// Why a submission was not accepted, as far as is known: if the store went away in the middle of the commit, it may
+/// have been kept. A client that repeats it with the same `Idempotency-Key` gets one run in any case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// The store does not answer.
@@ -146,14 +150,16 @@ impl Engine {
             metrics: Metrics::new(),
             watchers: watch::Watchers::default(),
             timer: Notify::new(),
+            broken: CancellationToken::new(),
         });
         let (submissions, submitted) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
         let (commands, commanded) = mpsc::channel(COMMANDS_WAITING_MAX);
-        tasks.spawn(accept::run(shared.clone(), submitted, shutdown.clone()));
-        tasks.spawn(transition::run_commands(shared.clone(), commanded, shutdown.clone()));
-        tasks.spawn(reports::run(shared.clone(), shutdown.clone()));
-        tasks.spawn(timers::run(shared.clone(), shutdown.clone()));
-        tasks.spawn(reconcile::run(shared.clone(), shutdown));
+        let watched = |name, work| tasks.spawn(watch_over(name, work, shared.broken.clone(), shutdown.clone()));
+        watched("accept", tokio::spawn(accept::run(shared.clone(), submitted, shutdown.clone())));
+        watched("commands", tokio::spawn(transition::run_commands(shared.clone(), commanded, shutdown.clone())));
+        watched("reports", tokio::spawn(reports::run(shared.clone(), shutdown.clone())));
+        watched("timers", tokio::spawn(timers::run(shared.clone(), shutdown.clone())));
+        watched("reconcile", tokio::spawn(reconcile::run(shared.clone(), shutdown.clone())));
         Ok(Self { shared, submissions, commands })
     }
 
@@ -176,6 +182,12 @@ impl Engine {
             return Err(CommandError::Unavailable(STOPPING.to_owned()));
         }
         answer.await.unwrap_or_else(|_| Err(CommandError::Unavailable(STOPPING.to_owned())))
+    }
+
+    /// Returns when a loop has ended although nobody asked it to (it panicked, or the queue was closed). The process
+    /// should end then and be started anew: without its loops it only seems to work.
+    pub async fn broken(&self) {
+        self.shared.broken.cancelled().await;
     }
 
     /// Tells when a run may have changed.
@@ -215,4 +227,44 @@ impl Engine {
     }
 }
 
+/// Waits for a loop; if it ends before the shutdown, that is told.
+async fn watch_over(
+    name: &'static str,
+    work: tokio::task::JoinHandle<()>,
+    broken: CancellationToken,
+    shutdown: CancellationToken,
+) {
+    let ended = work.await;
+    if shutdown.is_cancelled() && ended.is_ok() {
+        return;
+    }
+    match ended {
+        Ok(()) => error!(loop.name = name, "a loop of the engine ended by itself"),
+        Err(error) => error!(loop.name = name, error = %error, "a loop of the engine broke"),
+    }
+    broken.cancel();
+}
+
 const STOPPING: &str = "the dispatcher is stopping";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_loop_that_breaks_is_told_and_one_that_was_asked_to_end_is_not() {
+        let (broken, shutdown) = (CancellationToken::new(), CancellationToken::new());
+        let breaks = tokio::spawn(async { panic!("a planted defect") });
+        watch_over("breaks", breaks, broken.clone(), shutdown.clone()).await;
+        assert!(broken.is_cancelled());
+
+        let broken = CancellationToken::new();
+        watch_over("ends by itself", tokio::spawn(async {}), broken.clone(), shutdown.clone()).await;
+        assert!(broken.is_cancelled());
+
+        let broken = CancellationToken::new();
+        shutdown.cancel();
+        watch_over("was asked to end", tokio::spawn(async {}), broken.clone(), shutdown).await;
+        assert!(!broken.is_cancelled());
+    }
+}

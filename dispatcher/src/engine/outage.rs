@@ -1,9 +1,10 @@
 //! How a loop behaves while the store or the queue does not answer: it pauses, longer each time, and logs the first
-//! failure and the recovery, not every try.
+//! failure and the recovery, not every try. It also tries less at a time: what the store could not do within its time
+//! limits it may do in parts.
 
 use std::time::Duration;
 
-use hermes_core::limits::{OUTAGE_PAUSE_MAX_MS, OUTAGE_PAUSE_MIN_MS};
+use hermes_core::limits::{OUTAGE_PAUSE_MAX_MS, OUTAGE_PAUSE_MIN_MS, TRANSITION_RUNS_MAX};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -39,5 +40,61 @@ impl Outage {
             info!(loop.name = self.who, failures = self.failures, "works again");
             self.failures = 0;
         }
+    }
+}
+
+/// How many runs a loop changes in one transaction: halved by each failure, doubled by each success.
+pub(super) struct BatchSize(usize);
+
+impl BatchSize {
+    pub(super) const fn full() -> Self {
+        Self(TRANSITION_RUNS_MAX)
+    }
+
+    pub(super) const fn runs(&self) -> usize {
+        self.0
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.0 = (self.0 / 2).max(1);
+    }
+
+    pub(super) fn grow(&mut self) {
+        self.0 = (self.0 * 2).min(TRANSITION_RUNS_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_shrinks_to_one_run_and_grows_back_to_the_full_size() {
+        let mut batch = BatchSize::full();
+        for _ in 0..20 {
+            batch.shrink();
+        }
+        assert_eq!(batch.runs(), 1);
+        for _ in 0..20 {
+            batch.grow();
+        }
+        assert_eq!(batch.runs(), TRANSITION_RUNS_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_up_to_their_limit_and_start_small_again_after_a_recovery() {
+        let (mut outage, shutdown) = (Outage::none("test"), CancellationToken::new());
+        let error = std::io::Error::other("down");
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let before = tokio::time::Instant::now();
+            outage.pause(&error, &shutdown).await;
+            pauses.push(before.elapsed().as_millis());
+        }
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 2_000, 2_000]);
+        outage.over();
+        let before = tokio::time::Instant::now();
+        outage.pause(&error, &shutdown).await;
+        assert_eq!(before.elapsed().as_millis(), 50);
     }
 }

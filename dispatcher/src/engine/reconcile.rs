@@ -12,7 +12,7 @@ use hermes_core::ports::store::StoreError;
 use hermes_core::run::JobOrder;
 use hermes_core::{Run, RunId, Timestamp};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
 use super::Shared;
 use super::outage::Outage;
@@ -55,7 +55,25 @@ impl Shared {
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id());
             let now = self.store.now().await?;
-            self.republish_missing(&page, now, grace_ms).await?;
+            match self.republish_missing(&page, now, grace_ms).await {
+                Err(ReconcileError::Store(StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
+                    self.republish_apart(&page, now, grace_ms).await?;
+                }
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Run by run, because one of them cannot be read: it must not keep the others waiting.
+    async fn republish_apart(&self, runs: &[Run], now: Timestamp, grace_ms: u64) -> Result<(), ReconcileError> {
+        for run in runs {
+            match self.republish_missing(std::slice::from_ref(run), now, grace_ms).await {
+                Err(ReconcileError::Store(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. }))) => {
+                    error!(run.id = %run.id(), error = %error, "the jobs of a run cannot be made");
+                }
+                outcome => outcome?,
+            }
         }
         Ok(())
     }

@@ -1,58 +1,84 @@
 //! Applies what workers report. A report is acknowledged after its effect is committed; one that comes again is a no-op.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hermes_core::limits::TRANSITION_RUNS_MAX;
 use hermes_core::ports::queue::{DeliveredReport, QueueError};
+use hermes_core::ports::store::StoreError;
 use hermes_core::run::{Event, Illegal};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::outage::Outage;
+use super::outage::{BatchSize, Outage};
 use super::transition::{Input, Reply};
 use super::{CommandError, Shared};
 
+/// When told to stop: how long the queue is asked for reports that are there already.
+const LAST_LOOK: Duration = Duration::from_millis(50);
+
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut outage = Outage::none("reports");
+    let mut batch = BatchSize::full();
     loop {
         let delivered = tokio::select! {
-            () = shutdown.cancelled() => return,
-            delivered = shared.queue.reports(TRANSITION_RUNS_MAX) => delivered,
+            () = shutdown.cancelled() => break,
+            delivered = shared.queue.reports(batch.runs()) => delivered,
         };
         match delivered {
             Ok(delivered) => {
                 outage.over();
-                shared.apply_reports(delivered, &shutdown).await;
+                shared.apply_reports(delivered, &mut batch, &shutdown).await;
             }
             Err(QueueError::Closed) => return,
             Err(error @ (QueueError::Unavailable(_) | QueueError::Full(_))) => outage.pause(&error, &shutdown).await,
         }
     }
+    // What workers of this very process reported last is in memory only: it must be written before the end.
+    while let Ok(Ok(delivered)) = tokio::time::timeout(LAST_LOOK, shared.queue.reports(batch.runs())).await {
+        shared.apply_reports(delivered, &mut batch, &shutdown).await;
+    }
 }
 
 impl Shared {
-    /// Applies and acknowledges a batch; repeats until the store has it, or the process is to stop (then the reports
-    /// come again to another dispatcher).
-    async fn apply_reports(&self, delivered: Vec<DeliveredReport>, shutdown: &CancellationToken) {
+    /// Applies and acknowledges reports, part by part; repeats until the store has them, or the process is to stop
+    /// (then they come again to another dispatcher).
+    async fn apply_reports(
+        &self,
+        mut delivered: Vec<DeliveredReport>,
+        batch: &mut BatchSize,
+        shutdown: &CancellationToken,
+    ) {
+        let mut outage = Outage::none("applying reports");
+        while !delivered.is_empty() {
+            let rest = delivered.split_off(delivered.len().min(batch.runs()));
+            match self.apply_part(&delivered).await {
+                Ok(()) => {
+                    outage.over();
+                    batch.grow();
+                    delivered = rest;
+                }
+                Err(error) => {
+                    batch.shrink();
+                    if shutdown.is_cancelled() {
+                        return;
+                    }
+                    outage.pause(&error, shutdown).await;
+                    delivered.extend(rest);
+                }
+            }
+        }
+    }
+
+    async fn apply_part(&self, delivered: &[DeliveredReport]) -> Result<(), StoreError> {
         let (receipts, inputs): (Vec<String>, Vec<Input>) = delivered
-            .into_iter()
+            .iter()
             .map(|DeliveredReport { receipt, report }| {
                 let run_id = report.job.run_id;
-                let event = Event::Reported { report, jitter: self.entropy.jitter() };
-                (receipt, Input { run_id, event, reply: Reply::None })
+                let event = Event::Reported { report: report.clone(), jitter: self.entropy.jitter() };
+                (receipt.clone(), Input { run_id, event, reply: Reply::None })
             })
             .unzip();
-        let mut outage = Outage::none("applying reports");
-        let outcomes = loop {
-            match self.apply(&inputs).await {
-                Ok(outcomes) => break outcomes,
-                Err(error) => outage.pause(&error, shutdown).await,
-            }
-            if shutdown.is_cancelled() {
-                return;
-            }
-        };
-        outage.over();
+        let outcomes = self.apply(&inputs).await?;
         for (input, outcome) in inputs.iter().zip(outcomes) {
             match outcome {
                 Ok(_) => {}
@@ -66,5 +92,6 @@ impl Shared {
         if let Err(error) = self.queue.acknowledge(&receipts).await {
             warn!(error = %error, reports = receipts.len(), "cannot acknowledge reports, they will come again");
         }
+        Ok(())
     }
 }

@@ -21,8 +21,33 @@ pub(super) struct Material {
     previous: Option<Json>,
 }
 
-/// Reads what the diagnoses of `runs` need: each run with the events of the transition that it is in.
+/// Reads what the diagnoses of `runs` need: each run with the events of the transition that it is in. A run whose
+/// material is damaged gets no diagnosis, with the reason; it settles all the same, and the others are not touched.
 pub(super) async fn gather(
+    transaction: &mut dyn Transaction,
+    runs: Vec<(&Run, &[KbaseEvent])>,
+) -> Result<(Vec<Material>, Vec<(RunId, String)>), StoreError> {
+    match gather_together(transaction, runs.clone()).await {
+        Ok(materials) => Ok((materials, Vec::new())),
+        Err(StoreError::Corrupt { .. }) => {
+            let (mut materials, mut damaged) = (Vec::new(), Vec::new());
+            for (run, fresh) in runs {
+                match gather_together(transaction, vec![(run, fresh)]).await {
+                    Ok(material) => materials.extend(material),
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        error!(run.id = %run.id(), error = %error, "no diagnosis: what it would be made from is damaged");
+                        damaged.push((run.id(), error.to_string()));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok((materials, damaged))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn gather_together(
     transaction: &mut dyn Transaction,
     runs: Vec<(&Run, &[KbaseEvent])>,
 ) -> Result<Vec<Material>, StoreError> {

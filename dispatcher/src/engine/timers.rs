@@ -4,26 +4,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hermes_core::limits::{TIMER_POLL_MS, TRANSITION_RUNS_MAX};
+use hermes_core::limits::TIMER_POLL_MS;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::outage::Outage;
+use super::outage::{BatchSize, Outage};
 
 /// A run that wants to be woken sooner than this makes the timer look again at once.
 pub(super) const SOON_MS: u64 = TIMER_POLL_MS;
 
+/// Pause when all that is due is with another dispatcher.
+const LOCKED_PAUSE_MS: u64 = 100;
+
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut outage = Outage::none("timers");
+    let mut batch = BatchSize::full();
     while !shutdown.is_cancelled() {
-        match shared.wake_due(TRANSITION_RUNS_MAX).await {
-            Ok(TRANSITION_RUNS_MAX) => continue,
-            Ok(_) => {}
+        let woken = match shared.wake_due(batch.runs()).await {
+            Ok(woken) if woken >= batch.runs() => {
+                batch.grow();
+                continue;
+            }
+            Ok(woken) => woken,
             Err(error) => {
+                batch.shrink();
                 outage.pause(&error, &shutdown).await;
                 continue;
             }
-        }
+        };
+        batch.grow();
         let next_ms = match shared.store.next_wake_ms().await {
             Ok(next_ms) => next_ms.unwrap_or(TIMER_POLL_MS),
             Err(error) => {
@@ -32,8 +41,9 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             }
         };
         outage.over();
-        // A due run that is locked by another dispatcher shows as 0: do not spin on it.
-        let pause = Duration::from_millis(next_ms.clamp(1, TIMER_POLL_MS));
+        // What is due and was not woken is locked by another dispatcher: do not spin on it.
+        let least_ms = if woken == 0 { LOCKED_PAUSE_MS } else { 1 };
+        let pause = Duration::from_millis(if next_ms == 0 { least_ms } else { next_ms.min(TIMER_POLL_MS) });
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = shared.timer.notified() => {}

@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hermes_core::kbase::KbaseEvent;
-use hermes_core::limits::{COMMAND_TRIES, TRANSITION_RUNS_MAX};
+use hermes_core::limits::{COMMAND_TRIES, DELIVER_WITHIN_MS, TRANSITION_RUNS_MAX};
 use hermes_core::ports::store::{Change, Claim, StoreError, Transaction};
 use hermes_core::run::{Decision, Effect, Event, Illegal, JobOrder, decide};
+use hermes_core::wire::{ErrorClass, Outcome as Reported, Report, ServiceError};
 use hermes_core::{Run, RunId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -109,6 +111,15 @@ fn answer(inputs: Vec<Input>, outcomes: Vec<Result<Run, CommandError>>) {
     }
 }
 
+/// The report of a result as that of a failure.
+fn without_result(event: &Event, refused: &StoreError) -> Option<Event> {
+    let Event::Reported { report, jitter } = event else { return None };
+    let Reported::Completed { duration_ms, .. } = report.outcome else { return None };
+    let error = ServiceError::new(ErrorClass::InvalidResult, format!("The result cannot be stored: {refused}"));
+    let outcome = Reported::Failed { duration_ms, error, retryable: false, retry_after_ms: None };
+    Some(Event::Reported { report: Report { outcome, ..report.clone() }, jitter: *jitter })
+}
+
 fn refusal(error: &StoreError) -> CommandError {
     match error {
         StoreError::Full(_) => CommandError::Full(error.to_string()),
@@ -146,11 +157,25 @@ impl Shared {
             Ok(mut outcomes) => Ok(outcomes.remove(0)),
             Err(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
                 self.metrics.refused_inputs.inc();
-                error!(run.id = %input.run_id, error = %error, "the store refuses what happened to a run, dropped");
-                Ok(Err(refusal(&error)))
+                error!(run.id = %input.run_id, error = %error, "the store refuses what happened to a run");
+                self.settle_refused(input, &error).await
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// A final report that the store refuses becomes a failure of its service: else the job, which has left the
+    /// queue, would be published and executed again and again.
+    async fn settle_refused(&self, input: &Input, refused: &StoreError) -> Outcome {
+        if let Some(event) = without_result(&input.event, refused) {
+            let substitute = Input { run_id: input.run_id, event, reply: Reply::None };
+            match self.transition(std::slice::from_ref(&substitute)).await {
+                Ok(mut outcomes) => return Ok(outcomes.remove(0)),
+                Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Err(refusal(refused)))
     }
 
     async fn transition(&self, inputs: &[Input]) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
@@ -179,7 +204,36 @@ impl Shared {
     }
 
     /// Wakes due runs, at most `limit`; gives how many there were.
+    ///
+    /// Runs that the store refuses together for a reason in one of them are woken one by one; the error is given
+    /// after the others were served.
     pub(super) async fn wake_due(&self, limit: usize) -> Result<usize, StoreError> {
+        match self.wake_due_together(limit).await {
+            Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) => self.wake_due_apart(limit).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn wake_due_apart(&self, limit: usize) -> Result<usize, StoreError> {
+        let mut transaction = self.store.begin(Claim::Due(limit)).await?;
+        let due: Vec<RunId> = transaction.take_runs().iter().map(Run::id).collect();
+        transaction.commit(Vec::new()).await?;
+        let mut refused = None;
+        for run_id in &due {
+            let input = Input { run_id: *run_id, event: Event::Woken, reply: Reply::None };
+            match self.transition(std::slice::from_ref(&input)).await {
+                Ok(_) => {}
+                Err(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
+                    error!(run.id = %run_id, error = %error, "the store refuses what is due of a run");
+                    refused = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        refused.map_or(Ok(due.len()), Err)
+    }
+
+    async fn wake_due_together(&self, limit: usize) -> Result<usize, StoreError> {
         let mut transaction = self.store.begin(Claim::Due(limit)).await?;
         let now = transaction.now();
         let mut taken = take(transaction.as_mut());
@@ -227,8 +281,10 @@ impl Shared {
             return Ok(());
         }
         let subjects = due.iter().map(|id| &taken[id]).map(|taken| (&taken.run, taken.outbox.events.as_slice()));
-        let materials = synthesis::gather(transaction, subjects.collect()).await?;
-        for (id, diagnosis) in synthesis::diagnose_all(self.book.clone(), materials).await {
+        let (materials, damaged) = synthesis::gather(transaction, subjects.collect()).await?;
+        let mut diagnoses = synthesis::diagnose_all(self.book.clone(), materials).await;
+        diagnoses.extend(damaged.into_iter().map(|(id, reason)| (id, Err(reason))));
+        for (id, diagnosis) in diagnoses {
             if diagnosis.is_err() {
                 self.metrics.synthesis_failures.inc();
             }
@@ -238,7 +294,8 @@ impl Shared {
         Ok(())
     }
 
-    /// After the commit: tell the logs, the queue and the watchers. Best effort; the reconciler does what is missed.
+    /// After the commit: tell the logs, the watchers and the queue. Best effort, and not for long: a queue that hangs
+    /// must not delay what only the store is needed for. The reconciler does what is missed.
     pub(super) async fn deliver(&self, runs: Vec<(Run, Outbox)>, now: Timestamp) {
         for (run, outbox) in &runs {
             for event in &outbox.events {
@@ -252,13 +309,21 @@ impl Shared {
         if runs.iter().any(|(run, _)| run.state().wake_at.is_some_and(|at| at.since_ms(now) < super::timers::SOON_MS)) {
             self.timer.notify_one();
         }
+        let told = tokio::time::timeout(Duration::from_millis(DELIVER_WITHIN_MS), self.tell_queue(&runs)).await;
+        if told.is_err() {
+            self.metrics.publish_failures.inc();
+            warn!(runs = runs.len(), "the queue does not answer, what it was not told is left to the reconciler");
+        }
+    }
+
+    async fn tell_queue(&self, runs: &[(Run, Outbox)]) {
         let revoked: Vec<JobOrder> = runs.iter().flat_map(|(_, outbox)| outbox.revoke.iter().cloned()).collect();
         if !revoked.is_empty()
             && let Err(error) = self.queue.revoke(&revoked).await
         {
             warn!(error = %error, jobs = revoked.len(), "cannot take jobs back, their results will be late ones");
         }
-        self.publish(&runs).await;
+        self.publish(runs).await;
     }
 }
 

@@ -36,6 +36,13 @@ impl Json {
         Ok(Self(raw.into()))
     }
 
+    /// Takes back a text that this system has written. It may wrap what was accepted once, and so be a little deeper
+    /// than what [`Self::parse`] accepts from others.
+    pub fn stored(text: &str) -> Result<Self, InvalidJson> {
+        let raw: Box<RawValue> = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
+        Ok(Self(raw.into()))
+    }
+
     /// Writes a value as JSON.
     ///
     /// # Panics
@@ -142,6 +149,14 @@ mod tests {
         assert!(Json::parse(&nested(JSON_DEPTH_MAX)).is_ok());
         assert_eq!(Json::parse(&nested(JSON_DEPTH_MAX + 1)), Err(InvalidJson::TooDeep));
         assert!(serde_json::from_str::<Json>(&nested(100_000)).is_err());
+    }
+
+    #[test]
+    fn what_wraps_an_accepted_text_is_read_back() {
+        let wrapped = format!("{{\"data\":{}{}}}", "[".repeat(JSON_DEPTH_MAX), "]".repeat(JSON_DEPTH_MAX));
+        assert!(Json::parse(&wrapped).is_err());
+        assert!(Json::stored(&wrapped).is_ok());
+        assert!(Json::stored("{").is_err());
     }
 
     #[test]

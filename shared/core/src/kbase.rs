@@ -56,3 +56,6 @@ pub struct KbaseEvent {
     /// When, by the store's clock.
     pub created_at: Timestamp,
 }
+
+#[cfg(test)]
+mod tests;

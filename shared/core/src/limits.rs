@@ -71,6 +71,9 @@ pub const SUBMISSIONS_WAITING_MAX: usize = 4_096;
 /// Commands (cancel, re-run, notes, callbacks) that wait for their commit.
 pub const COMMANDS_WAITING_MAX: usize = 4_096;
 
+/// After a commit, the queue may take this long to be told; then the reconciler does it. Shorter than the reserve of
+/// synthesis, so that a queue that hangs costs no deadline.
+pub const DELIVER_WITHIN_MS: u64 = 1_000;
 /// A dispatcher compares store and queue this often.
 pub const RECONCILE_EVERY_MS: u64 = 3_000;
 /// Jobs younger than this are not compared: their publication may be under way.
@@ -104,6 +107,7 @@ const _: () = {
     assert!(HEARTBEAT_MS * 3 <= LEASE_MS, "two heartbeats may be lost before a lease ends");
     assert!(LEASE_MS < 15_000, "a worker's death is noticed within 15 s");
     assert!(RECONCILE_GRACE_MS < RECONCILE_EVERY_MS, "a lost job is found by the second comparison at the latest");
+    assert!(DELIVER_WITHIN_MS < SYNTHESIS_RESERVE_MAX_MS);
     assert!(OUTAGE_PAUSE_MIN_MS < OUTAGE_PAUSE_MAX_MS);
     assert!(RESULT_BYTES_MAX <= BODY_BYTES_MAX, "a result must fit into the body of a callback");
     assert!(EXCERPT_BYTES_MAX < ERROR_BYTES_MAX);

@@ -238,7 +238,13 @@ impl<S: Source> Reader<S> {
                     tracing::info!(stream = self.source.stream(), "the queue is readable again");
                     self.failures = 0;
                 }
-                self.read(entries).await
+                let found_any = !entries.is_empty();
+                let items = self.read(entries).await;
+                if found_any && items.is_empty() {
+                    // Entries that nobody can work on would be swept again at once, before anything new is read.
+                    self.next_sweep = Instant::now() + self.core.sweep_every();
+                }
+                items
             }
             Err(error) => {
                 self.connection = None;

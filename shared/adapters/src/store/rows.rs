@@ -132,7 +132,7 @@ impl EventRow {
             seq,
             service: self.service,
             kind: self.kind,
-            payload: Json::parse(&self.payload).map_err(|error| corrupt(TABLE, "payload", &row, error))?,
+            payload: Json::stored(&self.payload).map_err(|error| corrupt(TABLE, "payload", &row, error))?,
             created_at: self.created_at.timestamp(),
         })
     }
@@ -159,7 +159,7 @@ impl PreviousRow {
     pub(crate) fn into_previous(self) -> Result<(RunId, Json), StoreError> {
         let run_id = parsed("kbase_events", "run_id", &self.run_id, &self.run_id)?;
         let payload =
-            Json::parse(&self.payload).map_err(|error| corrupt("kbase_events", "payload", &self.run_id, error))?;
+            Json::stored(&self.payload).map_err(|error| corrupt("kbase_events", "payload", &self.run_id, error))?;
         Ok((run_id, payload))
     }
 }

@@ -116,6 +116,7 @@ macro_rules! store_conformance {
         );
         $crate::store_conformance!(@cases $world, payloads:
             strange_payloads_survive_byte_for_byte,
+            a_result_of_the_greatest_depth_can_be_read_back,
             a_payload_of_a_mebibyte_survives,
             a_strange_state_survives,
         );

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hermes_core::kbase::Fact;
 use hermes_core::ports::store::{Claim, EventFilter, Store};
 use hermes_core::run::{Event, Jitter, NewRun};
 use hermes_core::wire::{Outcome, Report, WIRE_VERSION};
@@ -71,4 +72,21 @@ pub async fn a_strange_state_survives(store: Arc<dyn Store>) {
     let result = Json::parse(r#"{"\u0000": "\ud800"}"#).unwrap();
     let after = apply(&*store, run_id(1), &report(Outcome::Completed { duration_ms: u64::MAX >> 1, result })).await;
     assert_eq!(read(&*store, run_id(1)).await, after);
+}
+
+/// The log wraps a result, and so is deeper than what was accepted; it must read back all the same.
+pub async fn a_result_of_the_greatest_depth_can_be_read_back(store: Arc<dyn Store>) {
+    let run = accept(&*store, 1).await;
+    let order = run.open_jobs(run.state().created_at).remove(0);
+    let result = Json::parse(&nested(128)).unwrap();
+    let outcome = Outcome::Completed { duration_ms: 1, result: result.clone() };
+    let report = Report { v: WIRE_VERSION, job: order.id.clone(), worker: "w".to_owned(), outcome };
+    apply(&*store, run.id(), &Event::Reported { report, jitter: Jitter::new(0.0) }).await;
+    let run = read(&*store, run.id()).await;
+    let wanted: Vec<_> = run.result_events().map(|(_, id)| id).collect();
+    let found = store.events(&wanted).await.unwrap().remove(0);
+    match Fact::from_columns(&found.service, &found.kind, &found.payload).unwrap() {
+        Fact::ServiceCompleted(completed) => assert_eq!(completed.data, result),
+        other => panic!("{other:?}"),
+    }
 }
