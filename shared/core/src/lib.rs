@@ -20,3 +20,6 @@ pub use plan::{Plan, PlanError, PlanHash, PlanProblem, PlanSpec};
 pub use run::{Run, RunSummary};
 pub use status::{RunStatus, ServiceStatus, UnknownStatus};
 pub use time::Timestamp;
+
+#[cfg(test)]
+mod tests;
