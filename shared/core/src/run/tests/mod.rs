@@ -9,5 +9,6 @@ mod late;
 mod log;
 mod matrix;
 mod properties;
+mod restore;
 mod shapes;
 mod world;
