@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hermes_core::limits::TIMER_POLL_MS;
+use hermes_core::ports::store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -27,7 +28,11 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             }
             Ok(woken) => woken,
             Err(error) => {
-                batch.shrink();
+                // Only what takes too long is tried in parts: a run that the store refuses is the oldest of what is
+                // due, and in a batch of one it would be all that is ever tried.
+                if matches!(error, StoreError::Unavailable(_)) {
+                    batch.shrink();
+                }
                 outage.pause(&error, &shutdown).await;
                 continue;
             }
