@@ -3,7 +3,7 @@
 use crate::ids::{ServiceName, WorkerKey};
 use crate::json::Json;
 use crate::kbase::{Fact, KbaseEvent, NotedEvent, RESERVED_TYPES, ServiceEnd, ServiceResult};
-use crate::limits::{ATTEMPT_MIN_MS, RETRY_AFTER_MAX_MS};
+use crate::limits::{ATTEMPT_MIN_MS, RETRY_AFTER_MAX_MS, RUN_DURATION_MAX_MS};
 use crate::status::{RunStatus, ServiceStatus};
 use crate::time::Timestamp;
 use crate::wire::{ErrorClass, JobId, Outcome, Report, ServiceError};
@@ -149,7 +149,8 @@ fn reported(step: &mut Step, report: &Report, jitter: Jitter) -> Result<(), Ille
             }
         }
         Outcome::Completed { duration_ms, result } => {
-            let (service, attempt, duration_ms, data) = (service.clone(), *attempt, *duration_ms, result.clone());
+            let (service, attempt, data) = (service.clone(), *attempt, result.clone());
+            let duration_ms = plausible(*duration_ms);
             if is_current {
                 step.record(Fact::ServiceCompleted(ServiceResult { service, attempt, duration_ms, data }));
             } else if state.unanswered.contains(&attempt) {
@@ -159,7 +160,7 @@ fn reported(step: &mut Step, report: &Report, jitter: Jitter) -> Result<(), Ille
         Outcome::Failed { duration_ms, error, retryable, retry_after_ms } => {
             if is_current {
                 let retry = if *retryable { retry_at(step, position, *retry_after_ms, jitter) } else { None };
-                failed(step, position, *duration_ms, error, retry);
+                failed(step, position, plausible(*duration_ms), error, retry);
             } else if state.unanswered.contains(attempt) {
                 let (service, attempt, error) = (service.clone(), *attempt, Some(error.clone()));
                 step.record(Fact::LateReported { service, attempt, result: None, error });
@@ -167,6 +168,11 @@ fn reported(step: &mut Step, report: &Report, jitter: Jitter) -> Result<(), Ille
         }
     }
     Ok(())
+}
+
+/// A worker's own clock says how long it took; nothing takes longer than the longest run.
+const fn plausible(duration_ms: u64) -> u64 {
+    if duration_ms < RUN_DURATION_MAX_MS { duration_ms } else { RUN_DURATION_MAX_MS }
 }
 
 /// When another attempt is due, if one may follow: attempts left, and time for one before the run's services must end.

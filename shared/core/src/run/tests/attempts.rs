@@ -1,7 +1,7 @@
 //! Retries, back-off, fencing, duplicates.
 
 use super::world::{RUN_MS, TIMEOUT_MS, World, completed, failed, plan_of, service};
-use crate::limits::{RETRY_AFTER_MAX_MS, TIMEOUT_GRACE_MS};
+use crate::limits::{RETRY_AFTER_MAX_MS, RUN_DURATION_MAX_MS, TIMEOUT_GRACE_MS};
 use crate::run::{Event, Jitter, Waiting};
 use crate::status::{RunStatus, ServiceStatus};
 use crate::wire::{ErrorClass, Outcome};
@@ -204,4 +204,21 @@ fn one_attempt_means_one_attempt() {
     let mut world = World::start(plan_of(vec![once]));
     world.stumble("a");
     assert_eq!(world.status("a"), ServiceStatus::Failed);
+}
+
+#[test]
+fn a_duration_that_no_run_can_have_is_cut_to_the_longest_one() {
+    let mut world = World::of(&["a", "b"]);
+    let absurd = |outcome: Outcome| match outcome {
+        Outcome::Completed { result, .. } => Outcome::Completed { duration_ms: u64::MAX, result },
+        Outcome::Failed { error, retryable, retry_after_ms, .. } => {
+            Outcome::Failed { duration_ms: u64::MAX, error, retryable, retry_after_ms }
+        }
+        other => other,
+    };
+    for (name, outcome) in [("a", completed()), ("b", failed(ErrorClass::Authentication, false, None))] {
+        let event = world.report(name, 1, absurd(outcome));
+        world.apply(&event).expect("known");
+        assert_eq!(world.state(name).duration_ms, Some(RUN_DURATION_MAX_MS));
+    }
 }
