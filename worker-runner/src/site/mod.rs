@@ -12,6 +12,7 @@ pub(crate) mod fake;
 pub mod fetch;
 pub mod home;
 pub mod html;
+pub mod params;
 pub mod report;
 pub mod robots;
 mod robots_lint;

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::site::SiteError;
 use crate::site::address::is_private_by_name;
+use crate::site::params;
 
 /// Most pages that a plan can ask for.
 pub const PAGES_MAX: usize = 5_000;
@@ -59,14 +60,7 @@ impl CrawlOptions {
     /// # Errors
     /// [`SiteError::Options`] names the parameter that is unknown or out of its range.
     pub fn from_params(params: &Value, reach: Reach) -> Result<Self, SiteError> {
-        let mut options = match params {
-            Value::Null => Self::default(),
-            Value::Object(_) => Self::deserialize(params).map_err(|error| SiteError::Options(error.to_string()))?,
-            // A sequence would be read field by field, in their order: nobody means that.
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err(SiteError::Options("they are no object".to_owned()));
-            }
-        };
+        let mut options: Self = params::read(params)?;
         options.reach = reach;
         options.check()?;
         Ok(options)

@@ -41,6 +41,7 @@ use crate::site::decode::decode;
 use crate::site::fetch::{Fetcher, PAGE_BYTES_MAX};
 use crate::site::home;
 use crate::site::html;
+use crate::site::params;
 
 /// Time before the deadline in which nothing is fetched any more, at most.
 pub const REPORT_RESERVE: Duration = Duration::from_secs(1);
@@ -85,14 +86,7 @@ impl VitalsOptions {
     /// # Errors
     /// [`SiteError::Options`] names the parameter that is unknown or out of its range.
     pub fn from_params(params: &Value, reach: Reach) -> Result<Self, SiteError> {
-        let mut options = match params {
-            Value::Null => Self::default(),
-            Value::Object(_) => Self::deserialize(params).map_err(|error| SiteError::Options(error.to_string()))?,
-            // A sequence would be read field by field, in their order: nobody means that.
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err(SiteError::Options("they are no object".to_owned()));
-            }
-        };
+        let mut options: Self = params::read(params)?;
         options.reach = reach;
         if options.assets > ASSETS_MAX {
             return Err(SiteError::Options(format!("assets must be 0 to {ASSETS_MAX}, not {}", options.assets)));
