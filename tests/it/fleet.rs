@@ -123,22 +123,41 @@ ORDER BY created_at DESC;";
     assert!(kinds.contains(&("serp-intelligence".to_owned(), "result".to_owned())));
 }
 
+/// A service for each of five workers, and one that depends on each of these.
+fn five_and_their_dependents() -> Value {
+    let services = KEYS.into_iter().flat_map(|key| {
+        // Long enough for those that answer, short enough for the one that never does.
+        let worker = json!({ "service": key, "worker_key": key, "timeout_ms": 10_000 });
+        let after = json!({
+            "service": format!("after_{key}"), "worker_key": "noop", "timeout_ms": 5_000, "depends_on": [key],
+        });
+        [worker, after]
+    });
+    let services: Vec<Value> = services.collect();
+    json!({ "plan_id": "five-v1", "name": "Five workers", "max_duration_ms": 120_000, "services": services })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn five_workers_that_misbehave_differently_are_told_apart_and_the_run_completes() {
     let ground = ground().await;
     let page = "<!doctype html><html><body>My app</body></html>".to_owned();
     let workers = Workers::answering([
         Answer::Raw(200, "text/html", page),
-        Answer::Data(json!({ "fine": true })),
         Answer::Raw(401, "application/json", r#"{"ok":false,"error":{"code":"unauthorized","message":"who?"}}"#.into()),
-        Answer::Data(json!({})),
+        Answer::Never,
         Answer::Accepted,
+        Answer::Data(json!({ "fine": true })),
     ])
     .await;
-    let fleet = ground.fleet(1, &workers.environment()).await;
-    let run_id = fleet.submit(&request()).await;
+    let [html, unauthorized, hangs, later, fine] = KEYS;
+    let mut external = workers.environment();
+    external.push(("HERMES_WORKER_KEYS".to_owned(), format!("{},noop", KEYS.join(","))));
+    let fleet = ground.fleet(1, &external).await;
+    let (status, answer) = fleet.post("/api/orchestration/plans", &five_and_their_dependents()).await;
+    assert_eq!(status, 201, "{answer}");
+    let run_id = fleet.submit(&json!({ "website_id": "s", "domain": "example.com", "plan_id": "five-v1" })).await;
 
-    let accepted = workers.of("core_web_vitals").request().await;
+    let accepted = workers.of(later).request().await;
     let (url, token) = (&accepted.body["callback_url"], &accepted.body["callback_token"]);
     let (url, token) = (url.as_str().expect("a callback"), token.as_str().expect("a token"));
     let result = json!({ "ok": true, "data": { "lcp_ms": 1_200 } });
@@ -148,42 +167,28 @@ async fn five_workers_that_misbehave_differently_are_told_apart_and_the_run_comp
     assert_eq!(status, 200, "{answer}");
 
     let run = fleet.settled(&run_id).await;
-    let class = |name: &str| service(&run, name)["error_class"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(class("serp-intelligence"), "html_instead_of_json", "{run}");
-    assert_eq!(class("domain-authority"), "authentication");
-    assert_eq!(service(&run, "technical-seo")["status"], "completed");
-    assert_eq!(service(&run, "vitals-monitor")["status"], "completed", "delivered later");
-    assert_eq!(service(&run, "competitive-intelligence")["status"], "skipped");
-    assert_eq!(service(&run, "competitive-intelligence")["error"], "Dependencies failed or timed out");
+    assert_eq!(run["status"], "completed", "{run}");
+    let ended = |name: &str| {
+        let service = service(&run, name);
+        let word = |member: &str| service[member].as_str().unwrap_or_default().to_owned();
+        (word("status"), word("error_class"), word("error"))
+    };
+    let class = |name: &str| (ended(name).0, ended(name).1);
+    let words = |status: &str, class: &str| (status.to_owned(), class.to_owned());
+    assert_eq!(class(html), words("failed", "html_instead_of_json"));
+    assert_eq!(class(unauthorized), words("failed", "authentication"));
+    assert_eq!(class(hangs), words("timeout", "timeout"));
+    assert_eq!(class(later), words("completed", ""), "delivered later");
+    assert_eq!(class(fine), words("completed", ""));
+    for broken in [html, unauthorized, hangs] {
+        let (status, _, error) = ended(&format!("after_{broken}"));
+        assert_eq!((&*status, &*error), ("skipped", "Dependencies failed or timed out"));
+    }
+    for whole in [later, fine] {
+        assert_eq!(ended(&format!("after_{whole}")).0, "completed");
+    }
     let text = run.to_string();
     assert!(!text.contains("key-of-the-test"), "no error tells the key: {text}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_hangs_times_out_by_itself_and_the_others_results_are_used() {
-    let ground = ground().await;
-    let workers = HttpWorker::start(Answer::Never).await;
-    let mut external = workers.environment("slow").to_vec();
-    external.push(("HERMES_WORKER_KEYS".to_owned(), "slow,noop".to_owned()));
-    let fleet = ground.fleet(1, &external).await;
-    let plan = json!({
-        "plan_id": "hang-v1", "name": "One hangs", "max_duration_ms": 60_000,
-        "services": [
-            { "service": "hangs", "worker_key": "slow", "timeout_ms": 500 },
-            { "service": "after", "worker_key": "noop", "timeout_ms": 5_000, "depends_on": ["hangs"] },
-            { "service": "fine", "worker_key": "noop", "timeout_ms": 5_000 },
-        ],
-    });
-    let (status, answer) = fleet.post("/api/orchestration/plans", &plan).await;
-    assert_eq!(status, 201, "{answer}");
-    let body = json!({ "website_id": "s", "domain": "example.com", "plan_id": "hang-v1" });
-    let (status, answer) = fleet.post("/api/orchestration/run", &body).await;
-    assert_eq!(status, 200, "{answer}");
-    assert_eq!(answer["status"], "completed");
-    let (_, run) = fleet.get(&format!("/api/orchestration/runs/{}", answer["run_id"].as_str().expect("an id"))).await;
-    assert_eq!(service(&run, "hangs")["status"], "timeout", "{run}");
-    assert_eq!(service(&run, "after")["status"], "skipped");
-    assert_eq!(service(&run, "fine")["status"], "completed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

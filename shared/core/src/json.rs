@@ -6,8 +6,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Nesting that is accepted in carried JSON: what every JSON reader downstream can take.
-pub const JSON_DEPTH_MAX: usize = 128;
+/// Nesting that is accepted in JSON from outside.
+pub const JSON_DEPTH_MAX: usize = 120;
+/// Nesting that every reader downstream takes: `serde_json::Value` refuses more. What is between the two is room for
+/// what we wrap around an accepted text.
+pub const JSON_DEPTH_READABLE: usize = 127;
+
+const _: () =
+    assert!(JSON_DEPTH_MAX + 4 < JSON_DEPTH_READABLE, "an event in a page of events wraps a result four times");
 
 /// One JSON text, valid and not too deep, shared without copying.
 ///
@@ -36,8 +42,8 @@ impl Json {
         Ok(Self(raw.into()))
     }
 
-    /// Takes back a text that this system has written. It may wrap what was accepted once, and so be a little deeper
-    /// than what [`Self::parse`] accepts from others.
+    /// Takes back a text that this system has written, however deep. It may wrap what was accepted once, and so be a
+    /// little deeper than what [`Self::parse`] accepts from others.
     pub fn stored(text: &str) -> Result<Self, InvalidJson> {
         let raw: Box<RawValue> = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
         Ok(Self(raw.into()))
@@ -126,7 +132,7 @@ impl Serialize for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        if depth(raw.get()) > JSON_DEPTH_MAX {
+        if depth(raw.get()) > JSON_DEPTH_READABLE {
             return Err(serde::de::Error::custom(InvalidJson::TooDeep));
         }
         Ok(Self(raw.into()))
@@ -152,11 +158,25 @@ mod tests {
     }
 
     #[test]
-    fn what_wraps_an_accepted_text_is_read_back() {
-        let wrapped = format!("{{\"data\":{}{}}}", "[".repeat(JSON_DEPTH_MAX), "]".repeat(JSON_DEPTH_MAX));
-        assert!(Json::parse(&wrapped).is_err());
+    fn what_wraps_an_accepted_text_is_read_back_by_every_reader() {
+        let accepted = format!("{}{}", "[".repeat(JSON_DEPTH_MAX), "]".repeat(JSON_DEPTH_MAX));
+        let wrapped = format!(r#"{{"events":[{{"payload":{{"data":{accepted}}}}}]}}"#);
+        assert_eq!(Json::parse(&wrapped), Err(InvalidJson::TooDeep));
         assert!(Json::stored(&wrapped).is_ok());
+        assert!(serde_json::from_str::<Json>(&wrapped).is_ok());
+        assert!(serde_json::from_str::<serde_json::Value>(&wrapped).is_ok());
         assert!(Json::stored("{").is_err());
+    }
+
+    #[test]
+    fn what_a_reader_could_not_take_is_not_read() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let reads = |levels| {
+            let text = nested(levels);
+            [serde_json::from_str::<Json>(&text).is_ok(), serde_json::from_str::<serde_json::Value>(&text).is_ok()]
+        };
+        assert_eq!(reads(JSON_DEPTH_READABLE), [true, true]);
+        assert_eq!(reads(JSON_DEPTH_READABLE + 1), [false, false]);
     }
 
     #[test]

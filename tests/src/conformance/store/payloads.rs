@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hermes_core::json::JSON_DEPTH_MAX;
 use hermes_core::kbase::Fact;
 use hermes_core::ports::store::{Claim, EventFilter, Store};
 use hermes_core::run::{Event, Jitter, NewRun};
@@ -31,7 +32,7 @@ pub async fn strange_payloads_survive_byte_for_byte(store: Arc<dyn Store>) {
         r#"{"'": "''", "\"": "\\\"", "$1": "?", ";": "--", "{}": "%s"}"#.to_owned(),
         "\"ünïcödé 漢字 🦀 \u{202e}\u{feff}\u{10ffff}\u{7f}\u{2028}\"".to_owned(),
         "{\"many lines\": [\r\n\t1 ]}".to_owned(),
-        nested(128),
+        nested(JSON_DEPTH_MAX),
         "null".to_owned(),
         "\"\"".to_owned(),
     ];
@@ -78,7 +79,7 @@ pub async fn a_strange_state_survives(store: Arc<dyn Store>) {
 pub async fn a_result_of_the_greatest_depth_can_be_read_back(store: Arc<dyn Store>) {
     let run = accept(&*store, 1).await;
     let order = run.open_jobs(run.state().created_at).remove(0);
-    let result = Json::parse(&nested(128)).unwrap();
+    let result = Json::parse(&nested(JSON_DEPTH_MAX)).unwrap();
     let outcome = Outcome::Completed { duration_ms: 1, result: result.clone() };
     let report = Report { v: WIRE_VERSION, job: order.id.clone(), worker: "w".to_owned(), outcome };
     apply(&*store, run.id(), &Event::Reported { report, jitter: Jitter::new(0.0) }).await;
