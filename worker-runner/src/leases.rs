@@ -4,7 +4,7 @@
 //! still count, and the core decides that. A revoked one stops its attempt. If the queue delivers a job anew while it is
 //! still being executed here, the attempt under way inherits the new delivery instead of being executed twice.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const RENEWAL_MAX: Duration = Duration::from_millis(HEARTBEAT_MS / 2);
 
 /// The leases that this process holds.
 pub(crate) struct Leases {
-    held: Mutex<HashMap<JobId, Entry>>,
+    held: Mutex<BTreeMap<JobId, Entry>>,
     abandon: CancellationToken,
 }
 
@@ -40,7 +40,7 @@ struct Entry {
 impl Leases {
     /// No leases yet. Cancelling `abandon` stops every attempt that holds one.
     pub(crate) fn new(abandon: CancellationToken) -> Self {
-        Self { held: Mutex::new(HashMap::new()), abandon }
+        Self { held: Mutex::new(BTreeMap::new()), abandon }
     }
 
     /// Renews the lease of `receipt` until the value is dropped. None if an attempt at this very job is under way here:
@@ -111,7 +111,7 @@ impl Leases {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<JobId, Entry>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

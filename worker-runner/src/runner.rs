@@ -123,6 +123,7 @@ pub async fn run(
     let mut broken = None;
     while !runner.stop.is_cancelled() {
         tokio::select! {
+            biased;
             () = runner.stop.cancelled() => {}
             Some(lane) = lanes.join_next() => {
                 runner.stop.cancel();

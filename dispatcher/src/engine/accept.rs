@@ -27,6 +27,7 @@ pub(super) async fn run(
     let mut batch = Vec::with_capacity(TRANSITION_RUNS_MAX);
     loop {
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             count = submitted.recv_many(&mut batch, TRANSITION_RUNS_MAX) => if count == 0 { return },
         }

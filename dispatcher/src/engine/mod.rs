@@ -3,6 +3,9 @@
 //!
 //! Four loops, each of which may run in any number of dispatchers at once: accept submissions, apply commands, apply
 //! what workers report, wake runs that are due; a fifth reconciles store and queue.
+//!
+//! The order of everything that it does follows from the order of what happens to it and from [`EngineParts::entropy`]:
+//! maps are ordered and selects are biased, so that a simulation with a seed can be replayed.
 
 mod accept;
 mod callback;

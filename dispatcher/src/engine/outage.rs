@@ -29,6 +29,7 @@ impl Outage {
         self.failures = self.failures.saturating_add(1);
         let pause = Duration::from_millis(doubled.min(OUTAGE_PAUSE_MAX_MS));
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
         }

@@ -41,6 +41,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             }
         }
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(Duration::from_millis(RECONCILE_EVERY_MS)) => {}
         }

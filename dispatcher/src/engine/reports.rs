@@ -21,6 +21,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut batch = BatchSize::full();
     loop {
         let delivered = tokio::select! {
+            biased;
             () = shutdown.cancelled() => break,
             delivered = shared.queue.reports(batch.runs()) => delivered,
         };

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hermes_core::kbase::KbaseEvent;
+use hermes_core::limits::SYNTHESIS_INLINE_BYTES_MAX;
 use hermes_core::ports::store::{StoreError, Transaction};
 use hermes_core::wire::printable;
 use hermes_core::{EventId, Json, Run, RunId};
@@ -19,6 +20,12 @@ pub(super) struct Material {
     run: Run,
     results: HashMap<EventId, Json>,
     previous: Option<Json>,
+}
+
+impl Material {
+    fn bytes(&self) -> usize {
+        self.results.values().chain(&self.previous).map(|json| json.get().len()).sum()
+    }
 }
 
 /// Reads what the diagnoses of `runs` need: each run with the events of the transition that it is in. A run whose
@@ -76,10 +83,15 @@ async fn gather_together(
     Ok(runs.into_iter().map(material).collect())
 }
 
-/// Makes the diagnoses away from the async threads; each is a JSON text or the reason why there is none.
+/// Makes the diagnoses; each is a JSON text or the reason why there is none. What takes long, because there is much to
+/// read, is done away from the async threads.
 pub(super) async fn diagnose_all(book: Arc<RuleBook>, materials: Vec<Material>) -> Vec<(RunId, Result<Json, String>)> {
     let ids: Vec<RunId> = materials.iter().map(|material| material.run.id()).collect();
+    let is_small = materials.iter().map(Material::bytes).sum::<usize>() <= SYNTHESIS_INLINE_BYTES_MAX;
     let work = move || materials.iter().map(|material| (material.run.id(), diagnose(&book, material))).collect();
+    if is_small {
+        return work();
+    }
     match tokio::task::spawn_blocking(work).await {
         Ok(diagnoses) => diagnoses,
         Err(error) => {

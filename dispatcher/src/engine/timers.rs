@@ -50,6 +50,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
         let least_ms = if woken == 0 { LOCKED_PAUSE_MS } else { 1 };
         let pause = Duration::from_millis(if next_ms == 0 { least_ms } else { next_ms.min(TIMER_POLL_MS) });
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             () = shared.timer.notified() => {}
             () = tokio::time::sleep(pause) => {}

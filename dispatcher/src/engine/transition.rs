@@ -3,7 +3,7 @@
 //! If the process dies before the commit, nothing happened and the cause comes again. If it dies after it, what was
 //! not delivered is found by the reconciler, and a cause that comes again is a no-op.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,7 @@ pub(super) async fn run_commands(
     let mut batch = Vec::with_capacity(TRANSITION_RUNS_MAX);
     loop {
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             count = commands.recv_many(&mut batch, TRANSITION_RUNS_MAX) => if count == 0 { return },
         }
@@ -249,8 +250,8 @@ impl Shared {
     async fn finish(
         &self,
         mut transaction: Box<dyn Transaction>,
-        mut taken: HashMap<RunId, Taken>,
-    ) -> Result<HashMap<RunId, Run>, StoreError> {
+        mut taken: BTreeMap<RunId, Taken>,
+    ) -> Result<BTreeMap<RunId, Run>, StoreError> {
         let now = transaction.now();
         self.diagnose(transaction.as_mut(), &mut taken, now).await?;
         let mut changes = Vec::with_capacity(taken.len());
@@ -273,7 +274,7 @@ impl Shared {
     async fn diagnose(
         &self,
         transaction: &mut dyn Transaction,
-        taken: &mut HashMap<RunId, Taken>,
+        taken: &mut BTreeMap<RunId, Taken>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let due: Vec<RunId> = taken.iter().filter(|(_, taken)| taken.synthesise).map(|(id, _)| *id).collect();
@@ -327,7 +328,7 @@ impl Shared {
     }
 }
 
-fn take(transaction: &mut dyn Transaction) -> HashMap<RunId, Taken> {
+fn take(transaction: &mut dyn Transaction) -> BTreeMap<RunId, Taken> {
     let runs = transaction.take_runs().into_iter();
     runs.map(|run| {
         let taken_seq = run.state().last_seq;

@@ -133,7 +133,8 @@ impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         if depth(raw.get()) > JSON_DEPTH_READABLE {
-            return Err(serde::de::Error::custom(InvalidJson::TooDeep));
+            let text = format!("it is nested more than {JSON_DEPTH_READABLE} levels deep");
+            return Err(serde::de::Error::custom(text));
         }
         Ok(Self(raw.into()))
     }

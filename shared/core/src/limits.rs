@@ -23,6 +23,8 @@ pub const SERVICE_TIMEOUT_MIN_MS: u64 = 100;
 /// Most attempts at one service within one revision of a run.
 pub const ATTEMPTS_MAX: u32 = 10;
 
+/// Bytes of results from which diagnoses are made on the spot; for more, another thread is asked.
+pub const SYNTHESIS_INLINE_BYTES_MAX: usize = 16 * 1_024;
 /// Time before a run's deadline that belongs to synthesis, at most.
 pub const SYNTHESIS_RESERVE_MAX_MS: u64 = 2_000;
 /// The same as a share of the run's duration: one part in this many, where that is shorter.

@@ -157,6 +157,7 @@ async fn until(wake_up: impl Future<Output = ()>, next_end: Option<Instant>) {
         None => wake_up.await,
         Some(end) => {
             tokio::select! {
+                biased;
                 () = wake_up => {}
                 () = tokio::time::sleep_until(end) => {}
             }
