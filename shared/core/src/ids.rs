@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::limits::{DOMAIN_BYTES_MAX, NAME_BYTES_MAX};
+use crate::wire::is_plain_number;
 
 /// A text cannot serve as the name that it was given for. Completes "failed to …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +97,7 @@ impl FromStr for EventId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.strip_prefix("evt_")
             .and_then(|rest| rest.split_once('_'))
+            .filter(|(_, seq)| is_plain_number(seq))
             .and_then(|(run, seq)| Some(Self { run_id: run.parse().ok()?, seq: seq.parse().ok()? }))
             .ok_or_else(|| InvalidName::new("event_id", text, "an event id looks like evt_<run id>_<number>"))
     }
@@ -293,6 +295,9 @@ mod tests {
         let id = EventId { run_id: RunId::from_uuid(Uuid::from_u128(7)), seq: 42 };
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!("evt_789".parse::<EventId>().is_err());
+        for seq in ["+42", "042", "0", ""] {
+            assert!(format!("evt_{}_{seq}", id.run_id).parse::<EventId>().is_err(), "{seq}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl FromStr for JobId {
             Some(Self {
                 run_id: parts.next()?.parse().ok()?,
                 service: parts.next()?.parse().ok()?,
-                attempt: parts.next()?.parse().ok()?,
+                attempt: parts.next().filter(|text| is_plain_number(text))?.parse().ok()?,
             })
         })();
         parsed.ok_or_else(|| InvalidName {
@@ -49,6 +49,11 @@ impl FromStr for JobId {
             problem: "a job id looks like <run id>/<service>/<attempt>".to_owned(),
         })
     }
+}
+
+/// Whether a number is written as we write it: `+1` and `01` would be other texts for the same identity.
+pub(crate) fn is_plain_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0')
 }
 
 /// The message that delivers an attempt to a worker.
@@ -264,6 +269,16 @@ mod tests {
         };
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!("x/y".parse::<JobId>().is_err());
+    }
+
+    #[test]
+    fn a_job_id_has_one_text_only() {
+        let id = |attempt: &str| format!("00000000000000000000000000000009/a/{attempt}").parse::<JobId>();
+        assert!(id("1").is_ok());
+        assert!(id("4294967295").is_ok());
+        for attempt in ["+1", "01", "0", "-1", "", " 1", "1/", "4294967296"] {
+            assert!(id(attempt).is_err(), "{attempt}");
+        }
     }
 
     #[test]

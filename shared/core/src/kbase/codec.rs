@@ -97,12 +97,17 @@ struct ResultPayload {
 #[derive(Serialize, Deserialize)]
 struct LatePayload {
     attempt: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     data: Option<Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error_class: Option<ErrorClass>,
+}
+
+/// A result that is there: `null` is one, and only a member that is missing is none.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,8 @@
 //! Terminal is final: what comes late changes nothing, is counted, and is kept.
 
 use super::world::{RUN_MS, World, completed, failed};
+use crate::json::Json;
+use crate::kbase::Fact;
 use crate::run::Event;
 use crate::status::{RunStatus, ServiceStatus};
 use crate::wire::{ErrorClass, Outcome};
@@ -27,6 +29,17 @@ fn a_late_result_is_kept_and_changes_nothing() {
     assert_eq!(world.status("a"), ServiceStatus::Timeout);
     let payload: serde_json::Value = world.log.last().expect("kept").payload.read().expect("JSON");
     assert_eq!(payload["data"]["answer"], 42);
+}
+
+#[test]
+fn a_late_result_that_is_null_is_a_result() {
+    let mut world = timed_out();
+    let result = Json::parse("null").expect("valid");
+    let event = world.report("a", 1, Outcome::Completed { duration_ms: 5, result: result.clone() });
+    assert_eq!(world.apply(&event), Ok(1));
+    let last = world.log.last().expect("kept");
+    let fact = Fact::from_columns(&last.service, &last.kind, &last.payload).expect("readable");
+    assert!(matches!(fact, Fact::LateReported { result: Some(read), error: None, .. } if read == result));
 }
 
 #[test]
