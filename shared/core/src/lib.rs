@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, draws a random number, or does I/O; time, identities and jitter are arguments. The core
 //! knows nothing of websites' quality: a plan of arbitrary services with arbitrary workers is first-class.
 
+pub mod audit;
 pub mod ids;
 pub mod json;
 pub mod kbase;

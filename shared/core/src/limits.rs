@@ -93,6 +93,14 @@ pub const OUTAGE_PAUSE_MAX_MS: u64 = 2_000;
 /// A client's command is given up after this many tries at an unavailable store.
 pub const COMMAND_TRIES: u32 = 3;
 
+/// How much later than due something may happen before the auditor reports it: a store that was away for as long as its
+/// connections take to heal delays no run past this.
+pub const AUDIT_SLACK_MS: u64 = 30_000;
+/// Violations of one run that the auditor reports; one run may be damaged in thousands of places.
+pub const AUDIT_VIOLATIONS_PER_RUN_MAX: usize = 32;
+/// Bytes of a violation's description.
+pub const AUDIT_DETAIL_BYTES_MAX: usize = 512;
+
 /// The part of a run of `duration_ms` that is kept for synthesis.
 #[must_use]
 pub const fn synthesis_reserve_ms(duration_ms: u64) -> u64 {
@@ -111,6 +119,10 @@ const _: () = {
     assert!(RECONCILE_GRACE_MS < RECONCILE_EVERY_MS, "a lost job is found by the second comparison at the latest");
     assert!(DELIVER_WITHIN_MS < SYNTHESIS_RESERVE_MAX_MS);
     assert!(OUTAGE_PAUSE_MIN_MS < OUTAGE_PAUSE_MAX_MS);
+    assert!(
+        TIMER_POLL_MS + OUTAGE_PAUSE_MAX_MS + RECONCILE_EVERY_MS < AUDIT_SLACK_MS,
+        "what a loop catches up with in its next round is no violation"
+    );
     assert!(RESULT_BYTES_MAX <= BODY_BYTES_MAX, "a result must fit into the body of a callback");
     assert!(EXCERPT_BYTES_MAX < ERROR_BYTES_MAX);
     assert!(PARAMS_BYTES_MAX < BODY_BYTES_MAX);

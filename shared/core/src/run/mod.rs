@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 use crate::wire::{JobId, ServiceError};
 
 pub use decide::{Decision, Effect, Event, Illegal, JobOrder, decide};
-pub use replay::{ReplayError, replay};
+pub use replay::{Replay, ReplayError, replay};
 pub use retry::{Jitter, backoff_ms};
 pub use summary::RunSummary;
 pub use waiting::Waiting;

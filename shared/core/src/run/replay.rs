@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::ids::{RunId, ServiceName};
+use crate::ids::{EventId, RunId, ServiceName};
 use crate::kbase::{Fact, KbaseEvent, RunStart, ServiceEnd, ServiceResult, UnknownEvent};
 use crate::plan::Plan;
 use crate::status::{RunStatus, ServiceStatus};
@@ -36,6 +36,12 @@ pub enum ReplayError {
         /// Number of the event.
         seq: u64,
     },
+    /// An event is not of this run: it names another run, website, plan or domain, or has another's identity.
+    #[error("event {seq} belongs to another run, website, plan or domain")]
+    ForeignEvent {
+        /// Number of the event.
+        seq: u64,
+    },
     /// An event cannot be read.
     #[error(transparent)]
     Unreadable(#[from] UnknownEvent),
@@ -43,31 +49,64 @@ pub enum ReplayError {
 
 /// The run whose log this is: all its events, in order.
 pub fn replay(plan: Arc<Plan>, log: &[KbaseEvent]) -> Result<Run, ReplayError> {
-    let first = log.first().ok_or(ReplayError::Empty)?;
-    let Fact::RunStarted(start) = Fact::from_columns(&first.service, &first.kind, &first.payload)? else {
-        return Err(ReplayError::NoStart(first.run_id));
-    };
-    let new = NewRun { run_id: first.run_id, website_id: first.website_id.clone(), domain: start.domain, plan };
-    let mut run = Run::blank(new, first.created_at);
+    let mut replay = Replay::of(plan);
     for event in log {
+        let fact = Fact::from_columns(&event.service, &event.kind, &event.payload)?;
+        replay.push(event, &fact)?;
+    }
+    replay.finish()
+}
+
+/// A log that is being replayed, event by event: it need not be in memory as a whole.
+pub struct Replay {
+    plan: Arc<Plan>,
+    run: Option<Run>,
+}
+
+impl Replay {
+    /// Before the first event.
+    #[must_use]
+    pub const fn of(plan: Arc<Plan>) -> Self {
+        Self { plan, run: None }
+    }
+
+    /// Takes the next event, with the fact that it was read as. After an error the replay is over.
+    pub fn push(&mut self, event: &KbaseEvent, fact: &Fact) -> Result<(), ReplayError> {
+        let run = match &mut self.run {
+            Some(run) => run,
+            none => {
+                let Fact::RunStarted(start) = fact else { return Err(ReplayError::NoStart(event.run_id)) };
+                let (run_id, website_id) = (event.run_id, event.website_id.clone());
+                let new = NewRun { run_id, website_id, domain: start.domain.clone(), plan: self.plan.clone() };
+                none.insert(Run::blank(new, event.created_at))
+            }
+        };
         let expected = run.state.last_seq + 1;
         if event.seq != expected {
             return Err(ReplayError::Gap { run_id: run.state.run_id, expected, found: event.seq });
         }
-        let fact = Fact::from_columns(&event.service, &event.kind, &event.payload)?;
+        if !run.owns(event, fact) {
+            return Err(ReplayError::ForeignEvent { seq: event.seq });
+        }
         if fact.services().iter().any(|name| run.plan.position(name).is_none()) {
             return Err(ReplayError::ForeignService { seq: event.seq });
         }
         run.state.last_seq = event.seq;
-        run.apply(&fact, event.created_at);
+        run.apply(fact, event.created_at);
+        Ok(())
     }
-    run.arm();
-    Ok(run)
+
+    /// The run after all its events.
+    pub fn finish(self) -> Result<Run, ReplayError> {
+        let mut run = self.run.ok_or(ReplayError::Empty)?;
+        run.arm();
+        Ok(run)
+    }
 }
 
 impl Fact {
     /// The services that the fact is about.
-    fn services(&self) -> Vec<&ServiceName> {
+    pub(crate) fn services(&self) -> Vec<&ServiceName> {
         match self {
             Self::RunStarted(start) => start.services_planned.iter().collect(),
             Self::WaveQueued { services, .. } => services.iter().map(|queued| &queued.service).collect(),
@@ -83,6 +122,20 @@ impl Fact {
 }
 
 impl Run {
+    fn owns(&self, event: &KbaseEvent, fact: &Fact) -> bool {
+        let state = &self.state;
+        let (plan_id, domain) = match fact {
+            Fact::RunStarted(start) => (&start.plan_id, &start.domain),
+            Fact::RunSettled(end) => (&end.plan_id, &end.domain),
+            _ => (self.plan.id(), &state.domain),
+        };
+        event.run_id == state.run_id
+            && event.website_id == state.website_id
+            && event.event_id == EventId { run_id: state.run_id, seq: event.seq }
+            && plan_id == self.plan.id()
+            && *domain == state.domain
+    }
+
     /// Changes the state by a fact that was recorded with the number `last_seq`.
     pub(super) fn apply(&mut self, fact: &Fact, at: Timestamp) {
         match fact {

@@ -125,6 +125,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn the_auditor_finds_nothing_in_a_log_that_decide_can_produce(services in plans(), history in moves()) {
+        let mut world = played(services, &history);
+        world.check();
+        settle(&mut world);
+        world.check();
+    }
+
+    #[test]
     fn every_revision_of_a_run_settles_exactly_once(services in plans(), history in moves()) {
         let mut world = played(services, &history);
         settle(&mut world);

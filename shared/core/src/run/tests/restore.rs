@@ -6,7 +6,7 @@ use crate::run::{Event, ReplayError, Run, RunState, replay};
 use crate::status::{RunStatus, ServiceStatus};
 
 /// A run with a retry, a skip, a time-out, a late result, a diagnosis, and a second revision.
-fn eventful() -> World {
+pub(super) fn eventful() -> World {
     let mut world = World::of(&["a", "b after a", "c", "d after c"]);
     world.begin("a");
     world.stumble("a");
@@ -84,6 +84,7 @@ fn notes_in_a_log_change_nothing_but_the_number_of_the_last_event() {
     let mut note = log[0].clone();
     (note.service, note.kind) = ("someone".to_owned(), "note".to_owned());
     note.seq = log.len() as u64 + 1;
+    note.event_id.seq = note.seq;
     log.push(note);
     let noted = replay(world.run.plan().clone(), &log).expect("whole");
     let expected = RunState { last_seq: log.len() as u64, ..world.run.state().clone() };

@@ -1,10 +1,11 @@
 //! A run under test: plans in one line, events in one call, and a check after each step that the run and the replay of
-//! its log are the same.
+//! its log are the same, and that the auditor finds nothing.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::audit::RunAudit;
 use crate::json::Json;
 use crate::kbase::KbaseEvent;
 use crate::plan::{Plan, PlanSpec, ServiceSpec};
@@ -117,6 +118,10 @@ impl World {
         let stored: crate::run::RunState =
             serde_json::from_str(&serde_json::to_string(self.run.state()).expect("writes")).expect("reads");
         assert_eq!(Run::restore(self.run.plan().clone(), stored).expect("fits its plan"), self.run);
+        // Events may come as late as a test likes; nothing else is excused.
+        let mut audit = RunAudit::new(&self.run, self.now, u64::MAX);
+        self.log.iter().for_each(|event| audit.take(event));
+        assert_eq!(audit.finish().0, [], "the auditor finds nothing");
     }
 
     /// Applies an event; gives the number of recorded facts.
