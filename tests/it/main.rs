@@ -5,5 +5,6 @@ mod embedded;
 mod engine;
 mod fleet;
 mod queue;
+mod simulation;
 mod store;
 mod tidy;
