@@ -247,6 +247,29 @@ async fn a_run_completes_although_redis_is_flushed_in_the_middle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_last_result_comes_while_redis_is_dead_completes_without_it() {
+    let mut ground = ground().await;
+    ground.redis = Redis::start_own();
+    let workers = Workers::all_well_but_held("core_web_vitals").await;
+    let fleet = ground.fleet(1, &workers.environment()).await;
+    let run_id = fleet.submit(&request()).await;
+    workers.of("core_web_vitals").request().await;
+    fleet.completed(&run_id, 4).await;
+    ground.redis.kill();
+    workers.of("core_web_vitals").release();
+    let run = fleet.settled(&run_id).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(service(&run, "vitals-monitor")["status"], "completed");
+    // The queue knows the job no longer, or still; either way it counts once.
+    ground.redis.restart();
+    workers.of("core_web_vitals").release();
+    let (status, answer) = fleet.post("/api/orchestration/run", &request()).await;
+    assert_eq!((status, &answer["status"]), (200, &json!("completed")), "works again: {answer}");
+    let (_, again) = fleet.get(&format!("/api/orchestration/runs/{run_id}")).await;
+    assert_eq!(again, run, "nothing came after the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn told_to_stop_a_fleet_drains_hands_back_and_exits_with_zero() {
     let ground = ground().await;
     let workers = Workers::all_well_but_held("core_web_vitals").await;

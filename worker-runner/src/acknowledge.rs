@@ -1,7 +1,8 @@
 //! The backend's own layer: each attempt runs in a task of its own, which lives until the conclusion is with the queue.
 //!
 //! A report is sent again until the queue takes it, the run's deadline lies well behind, or the process ends. What is
-//! unreported keeps its slot and its lease, so there are never more than the key has slots.
+//! unreported keeps its slot and its lease, so there are never more than the key has slots. While the queue is away, a
+//! dispatcher is told directly ([`crate::bypass`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use hermes_core::ports::http::Http;
 use hermes_core::ports::queue::{Delivery, QueueError, WorkQueue};
 use hermes_core::wire::{ErrorClass, Outcome, Report, ServiceError};
 use tokio::time::Instant;
@@ -20,6 +22,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, debug, error, info_span, warn};
 
 use crate::attempt::{Conclusion, Work, report};
+use crate::bypass::Bypass;
 use crate::outage::Outage;
 
 /// A report is kept at least this long, and this much longer than the run's deadline.
@@ -45,6 +48,8 @@ enum Message<'a> {
 #[derive(Clone)]
 pub(crate) struct Acknowledger {
     pub(crate) queue: Arc<dyn WorkQueue>,
+    /// For reports while the queue is away.
+    pub(crate) http: Arc<dyn Http>,
     pub(crate) outage: Arc<Outage>,
     pub(crate) tally: Arc<Tally>,
     /// Cancelled when the process can wait no longer, not even for the queue.
@@ -98,8 +103,12 @@ impl Acknowledger {
         }
     }
 
-    /// Calls until the queue takes it. False if it did not.
+    /// Calls until the queue takes it. False if nobody has it.
     async fn insist(&self, until: Instant, message: &Message<'_>) -> bool {
+        let mut bypass = match message {
+            Message::Report(work, report) => Some(Bypass::new(&*self.http, &work.delivery.job, report)),
+            Message::Release(_) => None,
+        };
         let mut failures = 0;
         loop {
             let answer = match message {
@@ -112,13 +121,16 @@ impl Acknowledger {
                     self.outage.answered();
                     return true;
                 }
-                Err(QueueError::Closed) => return false,
+                Err(QueueError::Closed) => return bypass.is_some_and(|bypass| bypass.delivered()),
                 Err(error @ (QueueError::Unavailable(_) | QueueError::Full(_))) => {
                     self.outage.failed(&error);
-                    if Instant::now() >= until {
-                        return false;
-                    }
                     failures += 1;
+                    if let Some(bypass) = &mut bypass {
+                        bypass.deliver(failures).await;
+                    }
+                    if Instant::now() >= until {
+                        return bypass.is_some_and(|bypass| bypass.delivered());
+                    }
                     tokio::time::sleep(self.outage.pause(failures)).await;
                 }
             }

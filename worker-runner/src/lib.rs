@@ -12,6 +12,7 @@ pub mod arguments;
 pub mod attempt;
 pub mod backend;
 pub mod builtin;
+mod bypass;
 pub mod http_worker;
 mod leases;
 mod outage;

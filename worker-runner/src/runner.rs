@@ -206,6 +206,7 @@ impl Runner {
     ) {
         let acknowledger = Acknowledger {
             queue: Arc::clone(&self.ports.queue),
+            http: Arc::clone(&self.ports.http),
             outage: Arc::clone(&self.outage),
             tally: Arc::clone(&self.tally),
             end: self.end.clone(),

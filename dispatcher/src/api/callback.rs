@@ -23,10 +23,7 @@ const WORKER: &str = "callback";
 pub(super) async fn deliver(State(api): State<Api>, segments: Segments, request: Request) -> Result<Response, Problem> {
     let job = job_of(&segments)?;
     let (parts, body) = request.into_parts();
-    if !api.engine.callback_signer().verify(&job, bearer(&parts.headers)) {
-        let detail = "The token is missing or belongs to another attempt; send it as 'Authorization: Bearer …'.";
-        return Err(Problem::new(Kind::Unauthorized, detail));
-    }
+    admitted(&api, &job, &parts.headers)?;
     body::media(&parts.headers)?;
     let answer = answer_of(&body::parse(&body::read(&parts.headers, body).await?)?)?;
     let before = load(&api, job.run_id).await?;
@@ -47,7 +44,17 @@ pub(super) async fn deliver(State(api): State<Api>, segments: Segments, request:
     })))
 }
 
-fn job_of(segments: &Segments) -> Result<JobId, Problem> {
+/// Refuses whoever does not have the token of this attempt.
+pub(super) fn admitted(api: &Api, job: &JobId, headers: &HeaderMap) -> Result<(), Problem> {
+    if api.engine.callback_signer().verify(job, bearer(headers)) {
+        return Ok(());
+    }
+    let detail = "The token is missing or belongs to another attempt; send it as 'Authorization: Bearer …'.";
+    Err(Problem::new(Kind::Unauthorized, detail))
+}
+
+/// The attempt that the path names.
+pub(super) fn job_of(segments: &Segments) -> Result<JobId, Problem> {
     let run_id = segments.run()?;
     let (service, attempt) = (segments.get("service"), segments.get("attempt"));
     match (service.parse(), attempt.parse()) {

@@ -18,6 +18,7 @@ mod plans;
 mod prefer;
 mod problem;
 mod query;
+mod report;
 mod run;
 mod runs;
 mod server;
@@ -132,7 +133,8 @@ fn orchestration() -> Router<Api> {
         .route("/runs/{id}/diagnosis", get(diagnosis::show))
         .route("/runs/{id}/cancel", post(control::cancel))
         .route("/runs/{id}/rerun", post(control::rerun))
-        .route("/runs/{id}/services/{service}/attempts/{attempt}/result", post(callback::deliver));
+        .route("/runs/{id}/services/{service}/attempts/{attempt}/result", post(callback::deliver))
+        .route("/runs/{id}/services/{service}/attempts/{attempt}/report", post(report::deliver));
     Router::new().nest("/api/orchestration", routes)
 }
 

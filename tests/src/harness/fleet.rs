@@ -89,6 +89,18 @@ impl Fleet {
         answer["run_id"].as_str().expect("an id").to_owned()
     }
 
+    /// Waits until this many services of the run have completed.
+    pub async fn completed(&self, run_id: &str, count: usize) {
+        loop {
+            let (_, run) = self.get(&format!("/api/orchestration/runs/{run_id}")).await;
+            let services = run["services"].as_array().expect("services");
+            if services.iter().filter(|service| service["status"] == "completed").count() >= count {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until the run has settled, by its event stream, and gives its resource.
     ///
     /// # Panics

@@ -215,8 +215,12 @@ impl Running {
     }
 
     pub(super) fn with(registry: Registry, options: RunnerOptions) -> Self {
+        Self::over(Arc::new(NoHttp), registry, options)
+    }
+
+    pub(super) fn over(http: Arc<dyn Http>, registry: Registry, options: RunnerOptions) -> Self {
         let (queue, shutdown) = (Arc::<FakeQueue>::default(), CancellationToken::new());
-        let ports = Ports { queue: queue.clone(), http: Arc::new(NoHttp), entropy: Arc::new(Even) };
+        let ports = Ports { queue: queue.clone(), http, entropy: Arc::new(Even) };
         let token = shutdown.clone();
         let handle = tokio::spawn(async move { run(ports, &registry, options, token).await });
         Self { queue, shutdown, handle }

@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use hermes_core::RunId;
-use hermes_core::wire::JobId;
+use hermes_core::wire::{JobId, Outcome, Report, WIRE_VERSION};
+use hermes_core::{Json, RunId};
 use serde_json::{Value, json};
 
 use super::world::{Answer, World, post, with};
@@ -68,6 +68,42 @@ async fn a_worker_delivers_its_result_later_and_may_repeat_itself() {
         assert_eq!((answer.status, &answer.body["counted"]), (200, &json!(true)), "{answer:?}");
         assert_eq!(answer.body["status"], "completed");
     }
+}
+
+async fn report(world: &World, path_of: &JobId, token_of: &JobId, report: &Report) -> Answer {
+    let JobId { run_id, service, attempt } = path_of;
+    let path = format!("/api/orchestration/runs/{run_id}/services/{service}/attempts/{attempt}/report");
+    let token = format!("Bearer {}", world.engine.callback_signer().token(token_of));
+    world.send(with(post(&path, &json!(report)), "authorization", &token)).await
+}
+
+fn completed(job: &JobId) -> Report {
+    let outcome = Outcome::Completed { duration_ms: 7, result: Json::parse("{}").expect("valid") };
+    Report { v: WIRE_VERSION, job: job.clone(), worker: "worker-1".to_owned(), outcome }
+}
+
+#[tokio::test]
+async fn a_worker_runner_without_a_queue_reports_here_and_may_repeat_itself() {
+    let world = World::new().await;
+    let run_id = world.submitted().await;
+    let job = job(run_id, 1);
+    for _ in 0..2 {
+        let answer = report(&world, &job, &job, &completed(&job)).await;
+        assert_eq!((answer.status, &answer.body["status"]), (200, &json!("completed")), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_needs_the_token_and_the_address_of_its_own_attempt() {
+    let world = World::new().await;
+    let (run_id, other) = (world.submitted().await, world.submitted().await);
+    let (mine, others) = (job(run_id, 1), job(other, 1));
+    assert_eq!(report(&world, &mine, &others, &completed(&mine)).await.problem(), (401, "unauthorized"));
+    assert_eq!(report(&world, &mine, &mine, &completed(&others)).await.status, 422);
+    let newer = Report { v: WIRE_VERSION + 1, ..completed(&mine) };
+    assert_eq!(report(&world, &mine, &mine, &newer).await.status, 422);
+    let shown = world.get(&format!("/api/orchestration/runs/{other}")).await;
+    assert_eq!(shown.body["services"][0]["status"], "queued");
 }
 
 #[tokio::test]
