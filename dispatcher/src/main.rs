@@ -24,13 +24,14 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let _armed = hermes_dispatcher::borders::arm();
     let settings = Settings::load(Arguments::parse().config.as_deref())?;
     settings.api.check()?;
     telemetry::init(settings.log.format, &settings.log.filter)?;
     let shutdown = signals::shutdown_token()?;
     let store = store::open(&settings.database).await?;
     let identity = process_id().to_string();
-    let queue = RedisQueue::connect(settings.redis.url.expose(), &settings.redis.prefix, &identity).await?;
+    let queue = RedisQueue::connect_with(&settings.redis.options(settings.queue, &identity)).await?;
     let queue = Arc::new(queue);
     let listener = TcpListener::bind(settings.api.listen).await?;
     let bound = listener.local_addr()?;

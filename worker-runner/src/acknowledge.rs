@@ -22,6 +22,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, debug, error, info_span, warn};
 
 use crate::attempt::{Conclusion, Work, report};
+use crate::borders;
 use crate::bypass::Bypass;
 use crate::outage::Outage;
 
@@ -59,7 +60,11 @@ pub(crate) struct Acknowledger {
 impl Acknowledger {
     async fn conclude(&self, work: &Work, conclusion: Conclusion) {
         match conclusion {
-            Conclusion::Over(outcome) => self.report(work, outcome).await,
+            Conclusion::Over(outcome) => {
+                borders::cross("before_report");
+                self.report(work, outcome).await;
+                borders::cross("after_report");
+            }
             Conclusion::Revoked => count(&self.tally.revoked, 1),
             Conclusion::Interrupted => {
                 let delivery = Delivery { receipt: work.lease.receipt(), ..work.delivery.clone() };

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hermes_core::limits::HEARTBEAT_MS;
 use hermes_core::ports::queue::{Lease, QueueError, Receipt, WorkQueue};
 use hermes_core::wire::JobId;
 use tokio_util::sync::CancellationToken;
@@ -18,14 +17,11 @@ use crate::outage::Outage;
 
 /// Leases renewed by one call.
 const RENEWALS_MAX: usize = 512;
-/// After a failed renewal the next try comes sooner than the next heartbeat.
-const RENEW_AGAIN: Duration = Duration::from_millis(HEARTBEAT_MS / 4);
-/// A renewal that takes longer is given up; the next heartbeat tries anew.
-const RENEWAL_MAX: Duration = Duration::from_millis(HEARTBEAT_MS / 2);
 
 /// The leases that this process holds.
 pub(crate) struct Leases {
     held: Mutex<BTreeMap<JobId, Entry>>,
+    heartbeat: Duration,
     abandon: CancellationToken,
 }
 
@@ -38,9 +34,19 @@ struct Entry {
 }
 
 impl Leases {
-    /// No leases yet. Cancelling `abandon` stops every attempt that holds one.
-    pub(crate) fn new(abandon: CancellationToken) -> Self {
-        Self { held: Mutex::new(BTreeMap::new()), abandon }
+    /// No leases yet; they will be renewed every `heartbeat`. Cancelling `abandon` stops every attempt that holds one.
+    pub(crate) fn new(heartbeat: Duration, abandon: CancellationToken) -> Self {
+        Self { held: Mutex::new(BTreeMap::new()), heartbeat, abandon }
+    }
+
+    /// After a failed renewal the next try comes sooner than the next heartbeat.
+    fn renew_again(&self) -> Duration {
+        self.heartbeat / 4
+    }
+
+    /// A renewal that takes longer is given up; the next heartbeat tries anew.
+    fn renewal_max(&self) -> Duration {
+        self.heartbeat / 2
     }
 
     /// Renews the lease of `receipt` until the value is dropped. None if an attempt at this very job is under way here:
@@ -62,24 +68,24 @@ impl Leases {
 
     /// Renews what is held, every heartbeat, for as long as it is polled.
     pub(crate) async fn keep(&self, queue: &dyn WorkQueue, outage: &Outage) {
-        let mut pause = Duration::from_millis(HEARTBEAT_MS);
+        let mut pause = self.heartbeat;
         loop {
             tokio::time::sleep(pause).await;
-            pause = Duration::from_millis(HEARTBEAT_MS);
+            pause = self.heartbeat;
             let receipts = self.renewable();
             for chunk in receipts.chunks(RENEWALS_MAX) {
-                match tokio::time::timeout(RENEWAL_MAX, queue.renew(chunk)).await {
+                match tokio::time::timeout(self.renewal_max(), queue.renew(chunk)).await {
                     Ok(Ok(answers)) => {
                         outage.answered();
                         self.apply(chunk, &answers);
                     }
                     Ok(Err(error)) => {
                         outage.failed(&error);
-                        pause = RENEW_AGAIN;
+                        pause = self.renew_again();
                     }
                     Err(_) => {
                         outage.failed(&QueueError::Unavailable("renewing leases took too long".to_owned()));
-                        pause = RENEW_AGAIN;
+                        pause = self.renew_again();
                     }
                 }
             }

@@ -11,6 +11,7 @@ mod acknowledge;
 pub mod arguments;
 pub mod attempt;
 pub mod backend;
+pub mod borders;
 pub mod builtin;
 mod bypass;
 pub mod http_worker;

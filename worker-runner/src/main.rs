@@ -14,6 +14,7 @@ use hermes_worker_runner::{Ports, Registry, RunnerOptions, all_servable, run};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let _armed = hermes_worker_runner::borders::arm();
     let arguments = Arguments::parse();
     let settings = Settings::load_with(arguments.config.as_deref(), arguments.overrides())?;
     telemetry::init(settings.log.format, &settings.log.filter)?;
@@ -23,11 +24,16 @@ async fn main() -> anyhow::Result<()> {
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
     let registry = Registry::for_keys(&keys, &environment, reach)?;
     let identity = process_id().to_string();
-    let queue = RedisQueue::connect(settings.redis.url.expose(), &settings.redis.prefix, &identity).await?;
+    let queue = RedisQueue::connect_with(&settings.redis.options(settings.queue, &identity)).await?;
     let queue = Arc::new(queue);
     let http = Arc::new(HttpClient::new()?);
     let ports = Ports { queue: queue.clone(), http, entropy: Arc::new(SystemEntropy) };
-    let options = RunnerOptions { concurrency: worker.concurrency, grace: worker.grace, ..RunnerOptions::new(keys) };
+    let options = RunnerOptions {
+        concurrency: worker.concurrency,
+        grace: worker.grace,
+        heartbeat: settings.queue.heartbeat,
+        ..RunnerOptions::new(keys)
+    };
     let ran = run(ports, &registry, options, shutdown).await;
     queue.close().await;
     ran?;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use apalis_core::error::WorkerError;
 use apalis_core::worker::builder::WorkerBuilder;
 use hermes_core::WorkerKey;
+use hermes_core::limits::HEARTBEAT_MS;
 use hermes_core::ports::entropy::Entropy;
 use hermes_core::ports::http::Http;
 use hermes_core::ports::queue::WorkQueue;
@@ -57,13 +58,16 @@ pub struct RunnerOptions {
     pub concurrency_of: BTreeMap<WorkerKey, NonZeroUsize>,
     /// How long attempts get to finish after a shutdown was asked for.
     pub grace: Duration,
+    /// How often leases are renewed: the queue's own leases last several times as long.
+    pub heartbeat: Duration,
 }
 
 impl RunnerOptions {
     /// Serves `keys` with the defaults.
     #[must_use]
     pub fn new(keys: Vec<WorkerKey>) -> Self {
-        Self { keys, concurrency: None, concurrency_of: BTreeMap::new(), grace: GRACE_DEFAULT }
+        let heartbeat = Duration::from_millis(HEARTBEAT_MS);
+        Self { keys, concurrency: None, concurrency_of: BTreeMap::new(), grace: GRACE_DEFAULT, heartbeat }
     }
 
     fn slots(&self, key: &WorkerKey, service: &dyn Service) -> usize {
@@ -114,7 +118,7 @@ pub async fn run(
     options: RunnerOptions,
     shutdown: CancellationToken,
 ) -> Result<RunnerReport, RunnerError> {
-    let runner = Runner::new(ports, shutdown.child_token());
+    let runner = Runner::new(ports, options.heartbeat, shutdown.child_token());
     let mut lanes = runner.start(registry, &options)?;
     let mut renewing = tokio::spawn({
         let (leases, queue, outage) = (runner.leases.clone(), runner.ports.queue.clone(), runner.outage.clone());
@@ -160,11 +164,11 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(ports: Ports, stop: CancellationToken) -> Self {
+    fn new(ports: Ports, heartbeat: Duration, stop: CancellationToken) -> Self {
         let abandon = CancellationToken::new();
         Self {
             outage: Arc::new(Outage::new(Arc::clone(&ports.entropy))),
-            leases: Arc::new(Leases::new(abandon.clone())),
+            leases: Arc::new(Leases::new(heartbeat, abandon.clone())),
             tally: Arc::default(),
             ports,
             stop,

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::transition::Outbox;
 use super::{EngineError, Shared, Submission, Submitted};
+use crate::borders;
 
 pub(super) struct PendingSubmission {
     pub(super) submission: Submission,
@@ -65,6 +66,7 @@ impl Shared {
             // A client that went away does not touch the run.
             let _ = reply.send(outcome);
         }
+        borders::cross("answered");
         for (accepted, now) in written {
             self.metrics.runs_accepted.inc_by(accepted.len() as u64);
             self.deliver(accepted, now).await;
@@ -101,6 +103,7 @@ impl Shared {
             decided.push((next, outbox));
         }
         let committed = transaction.commit(changes).await?;
+        borders::cross("accepted");
         let mut written = Written { outcomes: Vec::with_capacity(committed.len()), accepted: Vec::new(), now };
         for ((run, outbox), committed) in decided.into_iter().zip(committed) {
             written.outcomes.push(match committed {

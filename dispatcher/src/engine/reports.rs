@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use super::outage::{BatchSize, Outage};
 use super::transition::{Input, Reply};
 use super::{CommandError, Shared};
+use crate::borders;
 
 /// When told to stop: how long the queue is asked for reports that are there already.
 const LAST_LOOK: Duration = Duration::from_millis(50);
@@ -80,6 +81,7 @@ impl Shared {
             })
             .unzip();
         let outcomes = self.apply(&inputs).await?;
+        borders::cross("before_acknowledge");
         for (input, outcome) in inputs.iter().zip(outcomes) {
             match outcome {
                 Ok(_) => {}

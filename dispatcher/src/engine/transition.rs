@@ -19,6 +19,7 @@ use tracing::{error, warn};
 
 use super::outage::Outage;
 use super::{CommandError, Shared, console, synthesis};
+use crate::borders;
 
 /// Something that happened to a run, and who wants to know what became of it.
 pub(super) struct Input {
@@ -262,8 +263,10 @@ impl Shared {
                 events: taken.outbox.events.clone(),
             });
         }
+        borders::cross("before_commit");
         // Also without changes: a transaction that is dropped gives its locks back a moment later only.
         transaction.commit(changes).await?;
+        borders::cross("after_commit");
         let runs = taken.iter().map(|(id, taken)| (*id, taken.run.clone())).collect();
         self.deliver(taken.into_values().map(|taken| (taken.run, taken.outbox)).collect(), now).await;
         Ok(runs)

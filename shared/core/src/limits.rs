@@ -45,6 +45,8 @@ pub const RETRY_AFTER_MAX_MS: u64 = 10 * 60 * 1_000;
 pub const HEARTBEAT_MS: u64 = 4_000;
 /// A job whose lease was not renewed for this long is delivered to another worker.
 pub const LEASE_MS: u64 = 12_000;
+/// A lease lasts at least this many heartbeats, so that two may be lost; also when both are configured.
+pub const LEASE_HEARTBEATS_MIN: u32 = 3;
 /// A job that was being executed while this many workers died is failed as poison.
 pub const POISON_DEATHS: u32 = 3;
 /// An attempt that is still running after this long sends a "started" notice.
@@ -114,7 +116,7 @@ const _: () = {
     assert!(SYNTHESIS_RESERVE_PARTS > 1, "the reserve must leave time for the services");
     assert!(ATTEMPT_MIN_MS <= SERVICE_TIMEOUT_MIN_MS, "every permitted time-out must allow an attempt");
     assert!(BACKOFF_BASE_MS <= BACKOFF_CAP_MS);
-    assert!(HEARTBEAT_MS * 3 <= LEASE_MS, "two heartbeats may be lost before a lease ends");
+    assert!(HEARTBEAT_MS * LEASE_HEARTBEATS_MIN as u64 <= LEASE_MS, "two heartbeats may be lost before a lease ends");
     assert!(LEASE_MS < 15_000, "a worker's death is noticed within 15 s");
     assert!(RECONCILE_GRACE_MS < RECONCILE_EVERY_MS, "a lost job is found by the second comparison at the latest");
     assert!(DELIVER_WITHIN_MS < SYNTHESIS_RESERVE_MAX_MS);

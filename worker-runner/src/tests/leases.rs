@@ -4,10 +4,13 @@ use hermes_core::limits::{HEARTBEAT_MS, OUTAGE_PAUSE_MAX_MS};
 use hermes_core::ports::queue::Lease;
 use hermes_core::wire::Outcome;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::fake::{LONG_MS, Running, job};
+use super::fake::{LONG_MS, Running, job, key};
+use crate::builtin::noop::Noop;
+use crate::{Registry, RunnerOptions};
 
 #[tokio::test(start_paused = true)]
 async fn everything_held_is_renewed_by_one_call_per_heartbeat() {
@@ -17,6 +20,19 @@ async fn everything_held_is_renewed_by_one_call_per_heartbeat() {
     running.queue.with(|state| {
         assert_eq!(state.renewals.len() as u64, (LONG_MS - 1) / HEARTBEAT_MS);
         assert!(state.renewals.iter().all(|receipts| receipts.len() == 2));
+    });
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configured_heartbeat_is_kept() {
+    let heartbeat = Duration::from_millis(HEARTBEAT_MS / 4);
+    let options = RunnerOptions { heartbeat, ..RunnerOptions::new(vec![key()]) };
+    let running = Running::with(Registry::default().with(key(), Arc::new(Noop)), options);
+    running.queue.publish([job(1, json!({"delay_ms": LONG_MS}))]);
+    running.queue.outcomes(1).await;
+    running.queue.with(|state| {
+        assert_eq!(state.renewals.len() as u64, (LONG_MS - 1) / (HEARTBEAT_MS / 4));
     });
     running.stop().await;
 }

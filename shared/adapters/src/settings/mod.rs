@@ -16,11 +16,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hermes_core::WorkerKey;
+use hermes_core::limits::LEASE_HEARTBEATS_MIN;
 use url::Url;
 
 pub use address::{DatabaseUrl, SecretUrl};
 pub use error::{SettingsError, SettingsProblem, Source};
 
+use crate::redis::RedisOptions;
 use crate::telemetry::LogFormat;
 use layers::Layers;
 use read::Reader;
@@ -39,6 +41,8 @@ pub struct Settings {
     pub database: Database,
     /// `[redis]`: what carries jobs and reports.
     pub redis: Redis,
+    /// `[queue]`: how soon a death is noticed.
+    pub queue: Queue,
     /// `[api]`: where and to whom the API answers.
     pub api: Api,
     /// `[worker]`: how jobs are executed.
@@ -67,6 +71,15 @@ pub struct Redis {
     pub url: SecretUrl,
     /// What the names of all keys begin with.
     pub prefix: String,
+}
+
+/// How soon a death is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// How often a worker that holds a job says so.
+    pub heartbeat: Duration,
+    /// How long it may be silent before the job goes to another worker: at least [`LEASE_HEARTBEATS_MIN`] heartbeats.
+    pub lease: Duration,
 }
 
 /// Where and to whom the API answers.
@@ -157,6 +170,16 @@ impl Settings {
             url: reader.text("redis.url", |text| SecretUrl::parse(text, &["redis", "rediss"]), unread_redis),
             prefix: reader.text("redis.prefix", prefix, String::new),
         };
+        let queue = Queue {
+            heartbeat: Duration::from_millis(reader.number("queue.heartbeat_ms", 100..=60_000)),
+            lease: Duration::from_millis(reader.number("queue.lease_ms", 300..=600_000)),
+        };
+        if queue.lease < queue.heartbeat * LEASE_HEARTBEATS_MIN {
+            let message = format!(
+                "is too short: at least {LEASE_HEARTBEATS_MIN} times queue.heartbeat_ms, so that two heartbeats may be lost"
+            );
+            reader.refuse_together("queue.lease_ms", "queue.heartbeat_ms", message);
+        }
         let api = Api {
             listen: reader.text("api.listen", listen, || SocketAddr::from(([127, 0, 0, 1], 0))),
             public_url: reader.text("api.public_url", public_url, || None),
@@ -176,7 +199,16 @@ impl Settings {
             filter_is_chosen: reader.differs("log.filter"),
         };
         let warnings = reader.finish()?;
-        Ok(Self { database, redis, api, worker, embedded, log, warnings })
+        Ok(Self { database, redis, queue, api, worker, embedded, log, warnings })
+    }
+}
+
+impl Redis {
+    /// How a process that calls itself `identity` uses the server.
+    #[must_use]
+    pub fn options(&self, queue: Queue, identity: &str) -> RedisOptions {
+        let Queue { heartbeat, lease } = queue;
+        RedisOptions { heartbeat, lease, ..RedisOptions::new(self.url.expose(), &self.prefix, identity) }
     }
 }
 

@@ -29,6 +29,11 @@ impl Reader {
         self.problems.push(SettingsProblem { key: key.to_owned(), source, message });
     }
 
+    /// Two values, each right, do not go together.
+    pub(super) fn refuse_together(&mut self, key: &'static str, with: &'static str, message: String) {
+        self.problem(key, Source::Together { with: with.to_owned() }, message);
+    }
+
     /// A text that `parse` understands; `fallback` stands in for one that it does not.
     pub(super) fn text<T>(
         &mut self,

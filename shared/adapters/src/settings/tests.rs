@@ -49,6 +49,26 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
 }
 
 #[test]
+fn a_lease_that_cannot_lose_two_heartbeats_is_refused() {
+    let wrong = from_environment(&[("HERMES_QUEUE_LEASE_MS", "2999"), ("HERMES_QUEUE_HEARTBEAT_MS", "1000")]);
+    let told = problems(wrong);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("queue.lease_ms") && told[0].contains("queue.heartbeat_ms"), "{told:?}");
+
+    let right = from_environment(&[("HERMES_QUEUE_LEASE_MS", "3000"), ("HERMES_QUEUE_HEARTBEAT_MS", "1000")]);
+    let settings = right.expect("three heartbeats");
+    let options = settings.redis.options(settings.queue, "me");
+    assert_eq!((options.lease, options.heartbeat), (Duration::from_secs(3), Duration::from_secs(1)));
+}
+
+#[test]
+fn the_default_lease_is_that_of_the_limits() {
+    let Queue { heartbeat, lease } = Settings::from_layers(None, &[]).expect("valid").queue;
+    let limits = (hermes_core::limits::HEARTBEAT_MS, hermes_core::limits::LEASE_MS);
+    assert_eq!((heartbeat, lease), (Duration::from_millis(limits.0), Duration::from_millis(limits.1)));
+}
+
+#[test]
 fn an_empty_variable_counts_as_not_set() {
     let settings = from_environment(&[("HERMES_REDIS_URL", ""), ("HERMES_WORKER_KEYS", "")]).expect("valid");
     assert_eq!(settings, Settings::from_layers(None, &[]).expect("valid"));
