@@ -1,5 +1,6 @@
 //! All integration tests, in one binary.
 
+mod chaos;
 mod crawl_of_real_sites;
 mod embedded;
 mod engine;

@@ -5,14 +5,15 @@
 //! the test process however that ends, stops the server and removes the folder.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use hermes_adapters::postgres::{Postgres, PostgresOptions};
@@ -36,9 +37,13 @@ while [ "$1" != "--" ]; do as="$as $1"; shift; done
 shift
 end() { rm -rf "$dir"; exit; }
 setpriv $as -- "$bin/initdb" -D "$dir/data" -U hermes -A trust -E UTF8 --locale=C --no-sync 2>&1 || end
-setpriv --pdeathsig KILL $as -- "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -h 127.0.0.1 "$@" 2>&1 </dev/null &
-pid=$!
-cat >/dev/null
+start() {
+    setpriv --pdeathsig KILL $as -- "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -h 127.0.0.1 "$@" 2>&1 </dev/null &
+    pid=$!
+}
+start "$@"
+# the only order there is: end it as `pg_ctl stop -m immediate` does, and start it again
+while read -r order; do kill -QUIT "$pid"; wait "$pid"; start "$@"; done
 # a shell's background processes ignore QUIT until they set a handler; until then TERM ends them
 kill -TERM "$pid" 2>/dev/null; kill -QUIT "$pid" 2>/dev/null
 wait "$pid" 2>/dev/null
@@ -49,6 +54,8 @@ end
 pub struct Server {
     guard: Child,
     port: u16,
+    /// One message each time it gets ready.
+    ready: Mutex<Receiver<Result<(), String>>>,
 }
 
 impl Server {
@@ -83,8 +90,30 @@ impl Server {
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut guard = command.spawn().expect("sh is there");
         let output = guard.stdout.take().expect("it is piped");
-        let server = Self { guard, port };
-        wait_until_ready(output).map(|()| server)
+        let server = Self { guard, port, ready: Mutex::new(listen(output)) };
+        server.wait_until_ready().map(|()| server)
+    }
+
+    fn wait_until_ready(&self) -> Result<(), String> {
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.recv_timeout(START_PATIENCE).unwrap_or_else(|_| Err("it does not get ready".to_owned()))
+    }
+
+    /// Ends the server as a crash would (`-m immediate`: no farewell, no checkpoint) and starts it again; returns when
+    /// it has recovered. Blocks.
+    ///
+    /// # Panics
+    /// If it does not come back.
+    pub fn crash_and_recover(&self) {
+        let mut orders = self.guard.stdin.as_ref().expect("it is piped");
+        orders.write_all(b"again\n").expect("the shell listens");
+        self.wait_until_ready().unwrap_or_else(|output| panic!("Postgres does not recover:\n{output}"));
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// The address of a database of this server.
@@ -93,7 +122,11 @@ impl Server {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
     }
 
-    async fn execute(&self, sql: String) {
+    /// Executes one statement in the database `postgres`.
+    ///
+    /// # Panics
+    /// If the server does not answer or refuses it.
+    pub async fn execute(&self, sql: String) {
         let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("the server answers");
         connection.execute(AssertSqlSafe(sql)).await.expect("a valid statement");
         connection.close().await.expect("closed");
@@ -107,8 +140,8 @@ impl Drop for Server {
     }
 }
 
-/// Reads what the server says, for ever; returns when it is ready, or with everything it said before its end.
-fn wait_until_ready(output: ChildStdout) -> Result<(), String> {
+/// Reads what the server says, for ever; tells when it is ready, and everything it said before its end.
+fn listen(output: ChildStdout) -> Receiver<Result<(), String>> {
     let (told, tells) = mpsc::channel();
     std::thread::spawn(move || {
         let mut said = String::new();
@@ -124,11 +157,15 @@ fn wait_until_ready(output: ChildStdout) -> Result<(), String> {
         }
         let _ = told.send(Err(said));
     });
-    tells.recv_timeout(START_PATIENCE).unwrap_or_else(|_| Err("it does not get ready".to_owned()))
+    tells
 }
 
 /// Where the server's programs are: the newest version of Debian's layout, else the search path.
-fn programs() -> PathBuf {
+///
+/// # Panics
+/// If they are not installed.
+#[must_use]
+pub fn programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let version = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
     let newest =

@@ -33,7 +33,9 @@ struct Log {
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
-    let folder = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
+    let folder = test.parent().expect("it lies in a folder");
+    // tests lie in target/<profile>/deps, programs one folder higher
+    let folder = if folder.ends_with("deps") { folder.parent().expect("there is one") } else { folder };
     let path = folder.join(name);
     assert!(path.exists(), "{} is not there: run `cargo build --workspace` first", path.display());
     path

@@ -1,0 +1,270 @@
+//! A process of the fleet and its supervisor, which starts it again whenever it ends.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::harness::process::binary;
+
+use super::clock::{Clock, Ms};
+use super::dice::Dice;
+use super::fault::Member;
+
+/// A supervisor waits this long before it starts a process again.
+const RESTART_AFTER: Duration = Duration::from_millis(50);
+/// A process that was asked to end and did not is killed after this long.
+const END_PATIENCE: Duration = Duration::from_secs(45);
+/// Lives in a thousand in which a border is armed.
+const ARMED_PER_MILLE: u64 = 250;
+
+/// The borders of a dispatcher at which it may end by itself, as its program names them.
+pub const DISPATCHER_BORDERS: [&str; 5] =
+    ["before_commit", "after_commit", "before_acknowledge", "accepted", "answered"];
+/// The same of a worker-runner.
+pub const WORKER_BORDERS: [&str; 2] = ["before_report", "after_report"];
+
+/// How a life ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// By our `kill -9`.
+    Killed,
+    /// At this border, which was armed.
+    Aborted(String),
+    /// After our `SIGTERM`, with this code.
+    Terminated(i32),
+    /// Not within its time after our `SIGTERM`.
+    Overdue,
+    /// By itself, with this code (negative: by this signal).
+    ByItself(i32),
+}
+
+/// One life that is over.
+#[derive(Clone, Debug, Serialize)]
+pub struct Life {
+    /// Whose.
+    pub member: Member,
+    /// Which, from 1.
+    pub number: u32,
+    /// When it ended.
+    pub ended: Ms,
+    /// How.
+    pub end: End,
+}
+
+/// How to start a member.
+pub struct Spec {
+    /// Which one it is.
+    pub member: Member,
+    /// The program.
+    pub program: &'static str,
+    /// The environment of its life with this number.
+    pub environment: Box<dyn Fn(u32) -> Vec<(String, String)> + Send + Sync>,
+    /// Where its log goes.
+    pub log: PathBuf,
+    /// Chance.
+    pub seed: u64,
+    /// How often an armed border ends the process, in per cent.
+    pub border_percent: f64,
+}
+
+enum Order {
+    Kill,
+    Terminate,
+    /// Terminate, and do not start again.
+    Stop,
+}
+
+type Ordered = (Order, oneshot::Sender<u32>);
+
+/// A supervised process.
+pub struct Supervised {
+    member: Member,
+    orders: mpsc::Sender<Ordered>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    life: u32,
+    pid: Option<u32>,
+    armed: Option<String>,
+    calm: bool,
+    ended: Vec<Life>,
+}
+
+impl Supervised {
+    /// Starts it.
+    #[must_use]
+    pub fn start(spec: Spec, clock: Clock) -> Self {
+        let (orders, ordered) = mpsc::channel(16);
+        let state = Arc::new(Mutex::new(State::default()));
+        let member = spec.member;
+        let supervisor = Supervisor { spec, clock, state: state.clone() };
+        tokio::spawn(supervisor.run(ordered));
+        Self { member, orders, state }
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub const fn member(&self) -> Member {
+        self.member
+    }
+
+    /// Which life it is in, from 1.
+    #[must_use]
+    pub fn life(&self) -> u32 {
+        lock(&self.state).life
+    }
+
+    /// The lives that are over.
+    #[must_use]
+    pub fn ended(&self) -> Vec<Life> {
+        lock(&self.state).ended.clone()
+    }
+
+    /// `kill -9`; returns when it is gone, with the number of that life.
+    pub async fn kill(&self) -> u32 {
+        self.order(Order::Kill).await
+    }
+
+    /// `SIGTERM`; returns when it is gone.
+    pub async fn roll(&self) -> u32 {
+        self.order(Order::Terminate).await
+    }
+
+    /// `SIGTERM`, for good.
+    pub async fn stop(&self) -> u32 {
+        self.order(Order::Stop).await
+    }
+
+    /// From now on no border is armed; a life in which one is, is ended in order.
+    pub async fn calm_down(&self) {
+        let armed = {
+            let mut state = lock(&self.state);
+            state.calm = true;
+            state.armed.is_some()
+        };
+        if armed {
+            self.roll().await;
+        }
+    }
+
+    /// `SIGSTOP` or `SIGCONT`, by name; what is gone does not mind.
+    pub async fn signal(&self, signal: &str) {
+        let Some(pid) = lock(&self.state).pid else { return };
+        send_signal(signal, pid).await;
+    }
+
+    async fn order(&self, order: Order) -> u32 {
+        let (done, is_done) = oneshot::channel();
+        self.orders.send((order, done)).await.expect("the supervisor lives");
+        is_done.await.expect("the supervisor answers")
+    }
+}
+
+async fn send_signal(signal: &str, pid: u32) {
+    // An error means that the process is gone.
+    let _ = Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()).status().await;
+}
+
+struct Supervisor {
+    spec: Spec,
+    clock: Clock,
+    state: Arc<Mutex<State>>,
+}
+
+impl Supervisor {
+    async fn run(self, mut orders: mpsc::Receiver<Ordered>) {
+        let mut stopped = false;
+        while !stopped {
+            let (mut child, armed) = self.spawn();
+            let life = lock(&self.state).life;
+            let (asked, status) = live(&mut child, &mut orders).await;
+            let end = how(asked.as_ref().map(|(order, _)| order), status, armed);
+            {
+                let mut state = lock(&self.state);
+                (state.pid, state.armed) = (None, None);
+                state.ended.push(Life { member: self.spec.member, number: life, ended: self.clock.now(), end });
+            }
+            if let Some((order, done)) = asked {
+                stopped = matches!(order, Order::Stop);
+                // whoever asked may have given up
+                let _ = done.send(life);
+            }
+            self.clock.pass(RESTART_AFTER).await;
+        }
+    }
+
+    fn spawn(&self) -> (Child, Option<String>) {
+        let Spec { member, program, environment, log, seed, border_percent } = &self.spec;
+        let mut state = lock(&self.state);
+        state.life += 1;
+        let mut dice = Dice::of(*seed, &format!("{member:?} life {}", state.life));
+        let borders: &[&str] = match member {
+            Member::Dispatcher(_) => &DISPATCHER_BORDERS,
+            Member::Worker(_) => &WORKER_BORDERS,
+        };
+        let armed = (!state.calm && dice.happens(ARMED_PER_MILLE)).then(|| (*dice.pick(borders)).to_owned());
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(binary(program));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HERMES_LOG_FORMAT", "json").envs(environment(state.life));
+        if let Some(border) = &armed {
+            command.env("FAILPOINTS", format!("{border}={border_percent}%return"));
+        }
+        let file = log_file(log, state.life);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).kill_on_drop(true);
+        let child = command.spawn().expect("setpriv (Debian package util-linux) starts the program");
+        (state.pid, state.armed) = (child.id(), armed.clone());
+        (child, armed)
+    }
+}
+
+fn log_file(path: &PathBuf, life: u32) -> File {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).expect("logs can be written");
+    writeln!(file, "{{\"life\":{life}}}").expect("logs can be written");
+    file
+}
+
+/// Lets it live until it ends; the order that ended it, if one did.
+async fn live(child: &mut Child, orders: &mut mpsc::Receiver<Ordered>) -> (Option<Ordered>, Option<ExitStatus>) {
+    let asked = tokio::select! {
+        status = child.wait() => return (None, status.ok()),
+        asked = orders.recv() => asked,
+    };
+    match (asked.as_ref().map(|(order, _)| order), child.id()) {
+        (Some(Order::Terminate | Order::Stop), Some(pid)) => send_signal("-TERM", pid).await,
+        (Some(Order::Kill) | None, _) | (_, None) => drop(child.start_kill()),
+    }
+    let overdue = Instant::now() + END_PATIENCE;
+    if let Ok(status) = tokio::time::timeout_at(overdue, child.wait()).await {
+        return (asked, status.ok());
+    }
+    drop(child.kill().await);
+    (asked, None)
+}
+
+fn how(asked: Option<&Order>, status: Option<ExitStatus>, armed: Option<String>) -> End {
+    const SIGABRT: i32 = 6;
+    let Some(status) = status else { return End::Overdue };
+    match (asked, status.signal(), armed) {
+        (_, Some(SIGABRT), Some(border)) => End::Aborted(border),
+        (Some(Order::Kill), _, _) => End::Killed,
+        (Some(Order::Terminate | Order::Stop), None, _) => End::Terminated(status.code().unwrap_or_default()),
+        (_, signal, _) => End::ByItself(status.code().or(signal.map(|signal| -signal)).unwrap_or_default()),
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
