@@ -13,7 +13,7 @@ use hermes_tests::simulation::{Defect, Outcome, simulate};
 const SEEDS: u64 = 200;
 
 /// What must have happened under some seed: else the simulation proves little.
-const DANGERS: [&str; 24] = [
+const DANGERS: [&str; 25] = [
     "answer of the queue lost",
     "answer of the store lost",
     "attempt executed again",
@@ -32,6 +32,7 @@ const DANGERS: [&str; 24] = [
     "publication lost",
     "queue down",
     "queue flushed",
+    "report around the queue",
     "store down",
     "submission repeated",
     "tried again",

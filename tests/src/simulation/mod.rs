@@ -17,6 +17,7 @@ mod chance;
 mod check;
 mod client;
 mod defect;
+mod http;
 mod ledger;
 mod nemesis;
 mod plans;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hermes_core::Json;
-use hermes_core::ports::http::{Http, HttpError, Request, Response};
 use hermes_core::run::Event;
 use hermes_core::wire::{ErrorClass, JobId, Outcome, Report, ServiceError, WIRE_VERSION};
 use hermes_worker_runner::{AttemptContext, Service, ServiceOutcome};
@@ -76,15 +75,4 @@ fn deliver_later(world: &Arc<World>, job: JobId) {
             drop(tokio::time::timeout(Duration::from_secs(5), told).await);
         }
     });
-}
-
-/// There is no network.
-pub(super) struct NoHttp;
-
-#[async_trait]
-impl Http for NoHttp {
-    async fn send(&self, request: Request) -> Result<Response, HttpError> {
-        let host = request.url.host_str().unwrap_or_default().to_owned();
-        Err(HttpError::Connect { host, detail: "there is no network in the simulation".to_owned() })
-    }
 }

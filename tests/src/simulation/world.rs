@@ -18,11 +18,12 @@ use tokio_util::task::TaskTracker;
 
 use super::chance::Chance;
 use super::defect::Defect;
+use super::http::Network;
 use super::ledger::Ledger;
 use super::plans::{self, KEYS};
 use super::process::Process;
 use super::queue::{SeenByDispatcher, SeenByWorker};
-use super::service::{Fickle, NoHttp};
+use super::service::Fickle;
 use super::store::SeenStore;
 use super::{check, client, nemesis};
 
@@ -253,7 +254,7 @@ impl World {
             });
             let ports = Ports {
                 queue: Arc::new(SeenByWorker { process: process.clone(), queue: self.queue.worker(identity) }),
-                http: Arc::new(NoHttp),
+                http: Arc::new(Network(process.clone())),
                 entropy: Arc::new(self.chance.fork()),
             };
             let options = RunnerOptions { grace: GRACE, ..RunnerOptions::new(registry.keys()) };
