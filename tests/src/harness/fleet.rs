@@ -53,12 +53,22 @@ impl Fleet {
 
     /// Starts a dispatcher on the same address again.
     pub async fn restart_dispatcher(&mut self) {
-        self.dispatcher = start_dispatcher(&self.environment).await;
+        self.restart_dispatcher_with(&[]).await;
+    }
+
+    /// The same, with more in its environment.
+    pub async fn restart_dispatcher_with(&mut self, more: &[(String, String)]) {
+        self.dispatcher = start_dispatcher(&[&self.environment, more].concat()).await;
     }
 
     /// Adds a worker-runner.
     pub async fn add_worker(&mut self) {
-        let worker = start_worker(&self.environment).await;
+        self.add_worker_with(&[]).await;
+    }
+
+    /// The same, with more in its environment.
+    pub async fn add_worker_with(&mut self, more: &[(String, String)]) {
+        let worker = start_worker(&[&self.environment, more].concat()).await;
         self.workers.push(worker);
     }
 

@@ -1,5 +1,6 @@
 //! Real servers and processes for tests: each test gets its own database and key prefix, so that tests run in parallel.
 
+pub mod clock;
 pub mod fleet;
 pub mod postgres;
 pub mod process;
