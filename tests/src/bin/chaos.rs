@@ -29,6 +29,12 @@ struct Arguments {
     /// Where reports, logs and journals go
     #[arg(long, default_value = "target/chaos")]
     out: PathBuf,
+    /// The all-in-one process over SQLite instead of a fleet
+    #[arg(long)]
+    embedded: bool,
+    /// With --embedded: how often it is killed
+    #[arg(long, default_value_t = 20, requires = "embedded")]
+    kills: u32,
     /// Only print the schedule of the seed
     #[arg(long)]
     schedule: bool,
@@ -37,6 +43,9 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.embedded {
+        return embedded(&arguments).await;
+    }
     let mut chosen = if arguments.long { Options::long(arguments.seed) } else { Options::short(arguments.seed) };
     chosen.runs = arguments.runs.unwrap_or(chosen.runs);
     chosen.span = arguments.seconds.map_or(chosen.span, Duration::from_secs);
@@ -50,5 +59,12 @@ async fn main() -> ExitCode {
     let folder = arguments.out.join(format!("seed-{}", chosen.seed));
     let report = chaos::run(&chosen, &folder).await;
     println!("\n{report}\n{}", folder.display());
+    if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn embedded(arguments: &Arguments) -> ExitCode {
+    let folder = arguments.out.join(format!("embedded-{}", arguments.seed));
+    let report = chaos::embedded::run(arguments.seed, arguments.kills, &folder).await;
+    println!("{}\n{}", serde_json::to_string_pretty(&report).expect("plain data"), folder.display());
     if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

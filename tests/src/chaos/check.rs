@@ -11,7 +11,7 @@ use hermes_core::kbase::{Fact, KbaseEvent};
 use hermes_core::limits::AUDIT_SLACK_MS;
 use hermes_core::ports::store::Store;
 use hermes_core::wire::JobId;
-use hermes_core::{Run, RunId, ServiceStatus};
+use hermes_core::{Run, RunId, ServiceStatus, Timestamp};
 use redis::Value;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
@@ -63,7 +63,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn broken(&mut self, invariant: &'static str, what: impl Into<String>) {
+    pub(super) fn broken(&mut self, invariant: &'static str, what: impl Into<String>) {
         self.violations.push(Violation { invariant, what: what.into() });
     }
 }
@@ -81,11 +81,7 @@ pub async fn check(world: &World, lives: &[Life]) -> Verdict {
     let by_job = by_job(&executions);
     let now = store.now().await.expect("it answers");
     for run_id in keys.values() {
-        let run_id: RunId = run_id.parse().expect("the database has run ids");
-        match whole(&store, run_id).await {
-            Ok((run, events)) => a_run_is_sound(&mut verdict, world, now, &run, &events, &by_job),
-            Err(what) => verdict.broken("I1", format!("run {run_id}: {what}")),
-        }
+        judge(&mut verdict, &store, run_id, (world.database_epoch, now), &by_job).await;
     }
     verdict.found.settled.sort_unstable();
     store.close().await;
@@ -113,8 +109,23 @@ async fn keys_of_runs(world: &World) -> BTreeMap<String, String> {
     rows.into_iter().map(|(key, run)| (key.unwrap_or_else(|| format!("no key for {run}")), run)).collect()
 }
 
+/// Judges one run by everything that is known about it. `times`: the database's time when our clock showed 0, and now.
+pub(super) async fn judge(
+    verdict: &mut Verdict,
+    store: &dyn Store,
+    run_id: &str,
+    times: (Ms, Timestamp),
+    by_job: &HashMap<&str, Vec<&Execution>>,
+) {
+    let run_id: RunId = run_id.parse().expect("the database has run ids");
+    match whole(store, run_id).await {
+        Ok((run, events)) => a_run_is_sound(verdict, times, &run, &events, by_job),
+        Err(what) => verdict.broken("I1", format!("run {run_id}: {what}")),
+    }
+}
+
 /// I1 and I2.
-fn promises_are_kept(verdict: &mut Verdict, promises: &[Promise], keys: &BTreeMap<String, String>) {
+pub(super) fn promises_are_kept(verdict: &mut Verdict, promises: &[Promise], keys: &BTreeMap<String, String>) {
     let mut promised = BTreeSet::new();
     for Promise { key, run_id, .. } in promises {
         promised.insert(key.as_str());
@@ -129,7 +140,7 @@ fn promises_are_kept(verdict: &mut Verdict, promises: &[Promise], keys: &BTreeMa
     }
 }
 
-async fn whole(store: &Postgres, run_id: RunId) -> Result<(Run, Vec<KbaseEvent>), String> {
+async fn whole(store: &dyn Store, run_id: RunId) -> Result<(Run, Vec<KbaseEvent>), String> {
     let run = store.run(run_id).await.map_err(|error| error.to_string())?.ok_or("it is not there")?;
     let mut events: Vec<KbaseEvent> = Vec::new();
     loop {
@@ -143,7 +154,8 @@ async fn whole(store: &Postgres, run_id: RunId) -> Result<(Run, Vec<KbaseEvent>)
     }
 }
 
-fn by_job(executions: &[Execution]) -> HashMap<&str, Vec<&Execution>> {
+/// The executions of each job.
+pub(super) fn by_job(executions: &[Execution]) -> HashMap<&str, Vec<&Execution>> {
     let mut jobs: HashMap<&str, Vec<&Execution>> = HashMap::new();
     for execution in executions {
         jobs.entry(&execution.job).or_default().push(execution);
@@ -154,8 +166,7 @@ fn by_job(executions: &[Execution]) -> HashMap<&str, Vec<&Execution>> {
 /// I3 to I10 for one run.
 fn a_run_is_sound(
     verdict: &mut Verdict,
-    world: &World,
-    now: hermes_core::Timestamp,
+    (epoch, now): (Ms, Timestamp),
     run: &Run,
     events: &[KbaseEvent],
     by_job: &HashMap<&str, Vec<&Execution>>,
@@ -163,7 +174,7 @@ fn a_run_is_sound(
     let run_id = run.id();
     *verdict.found.statuses.entry(run.status().to_string()).or_default() += 1;
     let mut audit = RunAudit::new(run, now, AUDIT_SLACK_MS);
-    let ours = |at: hermes_core::Timestamp| at.as_millis() - world.database_epoch;
+    let ours = |at: Timestamp| at.as_millis() - epoch;
     match run.state().settled_at {
         Some(at) => verdict.found.settled.push(ours(at)),
         None => verdict.broken("I3", format!("run {run_id} is {} after quiescence", run.status())),
@@ -278,7 +289,7 @@ async fn the_indexes_are_sound(verdict: &mut Verdict, world: &World) -> String {
         JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam \
         WHERE amname = 'btree' AND indisvalid AND relpersistence = 'p'";
     match world.sql(all).await {
-        Ok(count) => format!("{count} B-trees, each against its table"),
+        Ok(checked) => format!("{} B-trees, each against its table", checked.len()),
         Err(why) => {
             verdict.broken("I17", why.clone());
             why

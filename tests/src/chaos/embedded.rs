@@ -142,7 +142,7 @@ impl Laptop<'_> {
 
     async fn answers(&self) -> bool {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a client");
-        let answer = http.get(format!("http://{}/health", self.address)).send().await;
+        let answer = http.get(format!("http://{}/readyz", self.address)).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
@@ -206,7 +206,8 @@ impl Laptop<'_> {
         if !dangling.is_empty() {
             return Err(format!("foreign_key_check: {} rows", dangling.len()));
         }
-        let there: Vec<String> = sqlx::query_scalar("SELECT run_id FROM runs").fetch_all(&mut file).await.map_err(text)?;
+        let there: Vec<String> =
+            sqlx::query_scalar("SELECT run_id FROM runs").fetch_all(&mut file).await.map_err(text)?;
         let there: std::collections::HashSet<String> = there.into_iter().collect();
         let lost: Vec<&str> =
             promised.iter().map(|promise| promise.run_id.as_str()).filter(|run| !there.contains(*run)).collect();

@@ -12,6 +12,7 @@ pub mod check;
 pub mod clients;
 pub mod clock;
 pub mod dice;
+pub mod embedded;
 pub mod fault;
 pub mod journal;
 pub mod member;
@@ -168,7 +169,7 @@ async fn tell(
     }
 }
 
-fn count(executions: &[Execution]) -> Executions {
+pub(crate) fn count(executions: &[Execution]) -> Executions {
     let mut by_job: BTreeMap<&str, u32> = BTreeMap::new();
     for execution in executions {
         *by_job.entry(&execution.job).or_default() += 1;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::Value;
 use serde::Serialize;
 use serde_json::json;
+use sqlx::Row;
 use tokio::task::JoinSet;
 
 use hermes_core::wire::JobId;
@@ -163,7 +164,7 @@ async fn terminate_backends(world: &World, lasts: Duration) -> Result<Done, Stri
     let until = world.clock.now() + i64::try_from(lasts.as_millis()).expect("it is short");
     let mut blows = 0;
     while world.clock.now() < until {
-        blows += world.sql(ONE_AT_RANDOM).await?;
+        blows += world.sql(ONE_AT_RANDOM).await?.len() as u64;
         world.clock.pass(TERMINATE_EVERY).await;
     }
     Ok(Done { held: Vec::new(), blows })
@@ -216,22 +217,8 @@ async fn forge(world: &World) -> Result<Done, String> {
 }
 
 async fn settled_runs(world: &World) -> Result<Vec<String>, String> {
-    use sqlx::Connection;
-    let text = |error: sqlx::Error| error.to_string();
-    let mut last = String::new();
-    for _ in 0..20 {
-        let found = async {
-            let mut connection = sqlx::PgConnection::connect(&world.database_url()).await?;
-            let some = "SELECT run_id FROM runs WHERE settled_at IS NOT NULL ORDER BY random() LIMIT 20";
-            sqlx::query_scalar(some).fetch_all(&mut connection).await
-        };
-        match found.await.map_err(text) {
-            Ok(runs) => return Ok(runs),
-            Err(error) => last = error,
-        }
-        world.clock.pass(Duration::from_millis(200)).await;
-    }
-    Err(last)
+    let some = "SELECT run_id FROM runs WHERE settled_at IS NOT NULL ORDER BY random() LIMIT 20";
+    Ok(world.sql(some).await?.iter().map(|row| row.get("run_id")).collect())
 }
 
 async fn send_report(world: &World, job: &JobId, result: &serde_json::Value) -> Result<Value, String> {

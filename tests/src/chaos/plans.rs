@@ -7,6 +7,16 @@ use serde_json::{Value, json};
 /// Worker keys of the services, each an external HTTP worker.
 pub const KEYS: [&str; 5] = ["chaos_alpha", "chaos_beta", "chaos_gamma", "chaos_delta", "chaos_epsilon"];
 
+/// The variables with which a worker-runner finds the services at `base`.
+#[must_use]
+pub fn variables(base: &str) -> Vec<(String, String)> {
+    let of = |key: &str| {
+        let key = key.to_uppercase();
+        [(format!("{key}_BASE_URL"), base.to_owned()), (format!("{key}_API_KEY"), "key-of-the-test".to_owned())]
+    };
+    KEYS.iter().flat_map(|key| of(key)).collect()
+}
+
 /// Ids of the plans.
 pub const PLANS: [&str; 3] = ["chaos-standard", "chaos-diamond", "chaos-chain"];
 

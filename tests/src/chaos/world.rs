@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
+use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::Mutex;
 
@@ -19,7 +20,7 @@ use super::fault::{DISPATCHERS, Member, Server, WORKERS};
 use super::journal::Journal;
 use super::member::{Spec, Supervised};
 use super::options::Options;
-use super::plans::{KEYS, Limits, plans};
+use super::plans::{KEYS, Limits, plans, variables};
 use super::proxy::Proxy;
 use super::services::Services;
 
@@ -30,7 +31,7 @@ pub const PREFIX: &str = "chaos";
 /// How long one attempt to meddle with a server may take.
 const MEDDLE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often meddling is tried again while the server is away.
-const MEDDLE_TRIES: u32 = 100;
+const MEDDLE_TRIES: u32 = 300;
 
 /// Everything.
 pub struct World {
@@ -91,7 +92,7 @@ impl World {
             clients,
         };
         world.database_epoch = world.database_now().await - world.clock.now();
-        store_plans(&world.clock, &addresses, options).await;
+        store_plans(&world.clock, &addresses, options.lease).await;
         world
     }
 
@@ -107,18 +108,18 @@ impl World {
         now.fetch_one(&mut connection).await.expect("it knows the time")
     }
 
-    /// Executes a statement past all lines, when the database lets it; gives the number of rows.
+    /// Executes a statement past all lines, when the database lets it; gives its rows.
     ///
     /// # Errors
     /// What the database says if it does not work for long.
-    pub async fn sql(&self, statement: &'static str) -> Result<u64, String> {
+    pub async fn sql(&self, statement: &'static str) -> Result<Vec<PgRow>, String> {
         let mut last = String::new();
         for _ in 0..MEDDLE_TRIES {
             let tried = tokio::time::timeout(MEDDLE_PATIENCE, async {
                 let mut connection = PgConnection::connect(&self.database_url()).await?;
-                let done = sqlx::query(statement).execute(&mut connection).await?;
+                let rows = sqlx::query(statement).fetch_all(&mut connection).await?;
                 connection.close().await?;
-                Ok::<_, sqlx::Error>(done.rows_affected())
+                Ok::<_, sqlx::Error>(rows)
             });
             match tried.await {
                 Ok(Ok(rows)) => return Ok(rows),
@@ -220,10 +221,7 @@ fn members(
         environment.push(("HERMES_WORKER_GRACE_SECONDS".to_owned(), "5".to_owned()));
         let of_life = move |life| {
             let mut all = environment.clone();
-            for key in KEYS.map(str::to_uppercase) {
-                all.push((format!("{key}_BASE_URL"), format!("http://{services}/{n}/{life}")));
-                all.push((format!("{key}_API_KEY"), "key-of-the-test".to_owned()));
-            }
+            all.extend(variables(&format!("http://{services}/{n}/{life}")));
             all
         };
         members.insert(member, (Box::new(of_life), "hermes-worker-runner"));
@@ -248,9 +246,9 @@ pub fn log_name(member: Member) -> String {
 }
 
 /// Stores the plans at the first dispatcher that takes them.
-async fn store_plans(clock: &Clock, dispatchers: &[SocketAddr], options: &Options) {
+pub(super) async fn store_plans(clock: &Clock, dispatchers: &[SocketAddr], lease: Duration) {
     let http = reqwest::Client::builder().no_proxy().timeout(MEDDLE_PATIENCE).build().expect("a client");
-    for (n, plan) in plans(Limits::of(options.lease)).iter().enumerate() {
+    for (n, plan) in plans(Limits::of(lease)).iter().enumerate() {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -267,7 +265,7 @@ async fn store_plans(clock: &Clock, dispatchers: &[SocketAddr], options: &Option
 }
 
 /// Free addresses of loopback: held together, so that no two are the same.
-fn free_addresses(count: usize) -> Vec<SocketAddr> {
+pub(super) fn free_addresses(count: usize) -> Vec<SocketAddr> {
     let listeners: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
     listeners.iter().map(|listener| listener.local_addr().expect("it is bound")).collect()
