@@ -22,7 +22,8 @@ pub struct Redis {
 
 struct Server {
     port: u16,
-    options: Vec<String>,
+    /// What the program is started with; `None` for a sentinel, whose file says everything.
+    options: Option<Vec<String>>,
     child: Mutex<Option<Child>>,
     directory: TempDir,
 }
@@ -48,11 +49,25 @@ impl Redis {
     #[must_use]
     pub fn start_with(options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        Self::start(Some(options), |_| String::new())
+    }
+
+    /// A sentinel with a configuration file, to which its address is added.
+    ///
+    /// # Panics
+    /// As [`Redis::start_with`].
+    #[must_use]
+    pub fn start_sentinel(configuration: &str) -> Self {
+        Self::start(None, |port| format!("bind 127.0.0.1\nport {port}\n{configuration}\n"))
+    }
+
+    fn start(options: Option<Vec<String>>, configuration: impl Fn(u16) -> String) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let mut server = Server { port: 0, options, child: Mutex::default(), directory };
         for _ in 0..PORT_TRIES {
-            let port = free_port();
-            if let Some(child) = start(port, &options, &directory) {
-                let server = Server { port, options, child: Mutex::new(Some(child)), directory };
+            server.port = free_port();
+            std::fs::write(server.configuration(), configuration(server.port)).expect("its directory is ours");
+            if server.start() {
                 return Self { server: Arc::new(server) };
             }
         }
@@ -89,12 +104,16 @@ impl Redis {
     /// # Panics
     /// If the server does not answer.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
+        self.try_connection().await.expect("the server answers")
+    }
+
+    async fn try_connection(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
         let client = redis::Client::open(self.url()).expect("the URL is valid");
         // The library's default of half a second is too short on a busy machine.
         let config = redis::AsyncConnectionConfig::new()
             .set_connection_timeout(Some(std::time::Duration::from_secs(30)))
             .set_response_timeout(Some(std::time::Duration::from_secs(30)));
-        client.get_multiplexed_async_connection_with_config(&config).await.expect("the server answers")
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// Sends one command, given as words.
@@ -102,10 +121,28 @@ impl Redis {
     /// # Panics
     /// If the server refuses it.
     pub async fn command(&self, words: &[&str]) -> redis::Value {
+        self.try_command(words).await.unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// The same with a server that may be away, or cut the line: one that changes its role does.
+    ///
+    /// # Errors
+    /// What the server or the connection says.
+    pub async fn try_command(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
-        let mut connection = self.connection().await;
-        command.query_async(&mut connection).await.unwrap_or_else(|error| panic!("{words:?}: {error}"))
+        command.query_async(&mut self.try_connection().await?).await
+    }
+
+    /// Asks until the answer, a text, is as it should be.
+    pub async fn until(&self, words: &[&str], is_right: impl Fn(&str) -> bool) {
+        loop {
+            let answer = self.try_command(words).await;
+            if answer.is_ok_and(|answer| redis::from_redis_value::<String>(answer).is_ok_and(|text| is_right(&text))) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Ends the server as `kill -9` does.
@@ -118,10 +155,8 @@ impl Redis {
     /// # Panics
     /// If it does not start.
     pub fn restart(&self) {
-        let server = &self.server;
-        server.kill();
-        let child = start(server.port, &server.options, &server.directory).expect("the port is still free");
-        *lock(&server.child) = Some(child);
+        self.server.kill();
+        assert!(self.server.start(), "the port is still free");
     }
 }
 
@@ -131,6 +166,29 @@ impl Server {
             child.kill().expect("it is our child");
             child.wait().expect("it is our child");
         }
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.directory.path().join("server.conf")
+    }
+
+    /// Starts it and waits until it is ready; false if it ends before.
+    fn start(&self) -> bool {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program()).arg(self.configuration());
+        let ready = if let Some(options) = &self.options {
+            command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", ""]).args(options);
+            "Ready to accept connections"
+        } else {
+            command.arg("--sentinel");
+            "Sentinel ID is"
+        };
+        // To its standard output, where its readiness is read.
+        command.args(["--logfile", "", "--daemonize", "no", "--dir"]).arg(self.directory.path());
+        let child = start(command, ready);
+        let started = child.is_some();
+        *lock(&self.child) = child;
+        started
     }
 }
 
@@ -144,18 +202,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Starts a server and waits until it accepts connections; `None` if it ends before.
-fn start(port: u16, options: &[String], directory: &TempDir) -> Option<Child> {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program());
-    command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"]).arg(directory.path());
-    // To its standard output, where its readiness is read.
-    command.args(["--logfile", "", "--daemonize", "no"]).args(options);
+/// Starts a server and waits until it says that it is `ready`; `None` if it ends before.
+fn start(mut command: Command, ready: &'static str) -> Option<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let (send, receive) = mpsc::channel();
     // The server dies with the thread that started it, and so this thread stays until the server is gone.
@@ -164,7 +217,7 @@ fn start(port: u16, options: &[String], directory: &TempDir) -> Option<Child> {
         let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
         let mut started = Some((child, send));
         for line in lines.map_while(Result::ok) {
-            if line.contains("Ready to accept connections")
+            if line.contains(ready)
                 && let Some((child, send)) = started.take()
             {
                 drop(send.send(child));

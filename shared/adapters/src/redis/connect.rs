@@ -1,25 +1,30 @@
-//! Connecting for the first time, and refusing servers with which the queue cannot keep its promise.
+//! What makes a server unfit for the queue.
 
-use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisResult};
+use redis::RedisResult;
 
-use super::link;
+use super::address::FORMS;
 
 /// Oldest version with everything that the queue uses.
 const VERSION_MIN: (u32, u32) = (7, 0);
 
-/// Why the queue does not start. The texts say what to change and never contain the URL, which may hold a password.
+/// Why the queue has no server. The texts say what to change and never contain the URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The URL cannot be used.
-    #[error("the Redis URL is invalid: {0}; it looks like redis://user:password@host:6379/0 or rediss://… for TLS")]
+    #[error("the Redis URL is invalid: {0}; it looks like {FORMS}")]
     InvalidUrl(String),
     /// The prefix cannot be used.
     #[error("the Redis key prefix is invalid: {0}")]
     InvalidPrefix(&'static str),
-    /// No server answers, or it refuses: try again later, or correct address and credentials.
+    /// No server answers, or none is the primary for now: try again later, or correct the address.
     #[error("Redis does not answer: {0}")]
     Unreachable(String),
+    /// A server answers, but not to us.
+    #[error("Redis refuses the connection: {0}; correct the user, the password or the user's rights")]
+    Refused(String),
+    /// The address is of another kind than the server.
+    #[error("the Redis URL does not fit what is there: {0}")]
+    WrongKind(String),
     /// The server is too old.
     #[error("Redis {found} is too old: install Redis 7.0 or newer, or Valkey")]
     TooOld {
@@ -40,32 +45,25 @@ pub enum ConnectError {
     Replica,
 }
 
-/// A client for `url` whose server has answered and is fit for the queue.
-pub(super) async fn checked_client(url: &str) -> Result<Client, ConnectError> {
-    let client = Client::open(url).map_err(|error| ConnectError::InvalidUrl(category(&error)))?;
-    if url.starts_with("rediss:") {
-        choose_tls_provider();
+impl ConnectError {
+    /// Whether waiting may help; everything else needs somebody to change something.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::InvalidUrl(_)
+            | Self::InvalidPrefix(_)
+            | Self::Refused(_)
+            | Self::WrongKind(_)
+            | Self::TooOld { .. }
+            | Self::Evicting { .. }
+            | Self::Replica => false,
+        }
     }
-    let unreachable = |error: redis::RedisError| ConnectError::Unreachable(error.to_string());
-    let mut connection = link::connect(&client, link::RESPONSE_TIMEOUT).await.map_err(unreachable)?;
-    let info: String = redis::cmd("INFO").arg("everything").query_async(&mut connection).await.map_err(unreachable)?;
-    check_info(&info)?;
-    check_policy(policy(&mut connection).await)?;
-    Ok(client)
 }
 
-/// The library's words without the URL.
-fn category(error: &redis::RedisError) -> String {
-    error.category().to_owned()
-}
-
-/// With two providers compiled in, rustls wants one named before the first handshake. An error means that somebody
-/// else has named one already.
-fn choose_tls_provider() {
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-}
-
-fn check_info(info: &str) -> Result<(), ConnectError> {
+/// Refuses a server that is too old, or a replica, by what it says about itself.
+pub(super) fn check_info(info: &str) -> Result<(), ConnectError> {
     let line = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     // Valkey says under this name which Redis it is compatible with.
     let version = line("redis_version").unwrap_or("of unknown version");
@@ -80,23 +78,13 @@ fn check_info(info: &str) -> Result<(), ConnectError> {
     Ok(())
 }
 
-async fn policy(connection: &mut MultiplexedConnection) -> RedisResult<Option<String>> {
-    let answer: Vec<String> = redis::cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(connection).await?;
-    Ok(answer.into_iter().nth(1))
-}
-
-fn check_policy(policy: RedisResult<Option<String>>) -> Result<(), ConnectError> {
+/// Refuses a policy that throws anything away; says whether the server tells its policy at all.
+pub(super) fn check_policy(policy: RedisResult<Option<String>>) -> Result<bool, ConnectError> {
     match policy {
-        Ok(Some(policy)) if policy == "noeviction" => Ok(()),
+        Ok(Some(policy)) if policy == "noeviction" => Ok(true),
         Ok(Some(policy)) => Err(ConnectError::Evicting { policy }),
-        Ok(None) => {
-            tracing::warn!("Redis does not tell its maxmemory-policy; make sure that it is noeviction");
-            Ok(())
-        }
-        Err(error) => {
-            tracing::warn!(%error, "Redis does not tell its maxmemory-policy; make sure that it is noeviction");
-            Ok(())
-        }
+        // Many providers forbid CONFIG.
+        Ok(None) | Err(_) => Ok(false),
     }
 }
 
@@ -117,17 +105,9 @@ mod tests {
 
     #[test]
     fn only_a_policy_that_throws_nothing_away_is_accepted() {
-        assert!(check_policy(Ok(Some("noeviction".to_owned()))).is_ok());
-        assert!(check_policy(Ok(None)).is_ok());
+        assert!(check_policy(Ok(Some("noeviction".to_owned()))).is_ok_and(|told| told));
+        assert!(check_policy(Ok(None)).is_ok_and(|told| !told));
         let refused = check_policy(Ok(Some("allkeys-lru".to_owned()))).expect_err("evicting");
         assert!(refused.to_string().contains("set maxmemory-policy noeviction"), "{refused}");
-    }
-
-    #[tokio::test]
-    async fn an_error_never_quotes_the_password() {
-        for url in ["redis://u:s3cret@127.0.0.1:1/0", "redis://u:s3cret@[bad", "nonsense:s3cret@x"] {
-            let error = checked_client(url).await.expect_err("no server there");
-            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
-        }
     }
 }

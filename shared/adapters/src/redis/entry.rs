@@ -32,16 +32,17 @@ impl Entry {
     }
 }
 
-/// Entries out of the answer to XREADGROUP on one stream, followed by TIME.
+/// Entries out of three answers: XREADGROUP on one stream, further entries, and TIME.
 pub(super) fn read_entries(answer: Value) -> Vec<Entry> {
     let mut parts = items(answer).into_iter();
-    let (streams, time) = (parts.next().unwrap_or(Value::Nil), parts.next().unwrap_or(Value::Nil));
+    let mut part = || parts.next().unwrap_or(Value::Nil);
+    let (streams, more, time) = (part(), part(), part());
     let now_ms = time_ms(time);
     let stream = match streams {
         Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries),
         other => items(other).into_iter().next().and_then(|stream| items(stream).into_iter().nth(1)),
     };
-    let entries = items(stream.unwrap_or(Value::Nil)).into_iter();
+    let entries = items(stream.unwrap_or(Value::Nil)).into_iter().chain(items(more));
     entries
         .filter_map(|entry| {
             let mut parts = items(entry).into_iter();
@@ -125,10 +126,11 @@ mod tests {
     #[test]
     fn entries_are_read_with_the_time_of_the_server() {
         let entry = Value::Array(vec![bulk("17-2"), Value::Array(vec![bulk("id"), bulk("x"), bulk("n"), bulk("7")])]);
-        let streams = Value::Array(vec![Value::Array(vec![bulk("stream"), Value::Array(vec![entry])])]);
+        let streams = Value::Array(vec![Value::Array(vec![bulk("stream"), Value::Array(vec![entry.clone()])])]);
         let time = Value::Array(vec![bulk("3"), bulk("4500")]);
-        let entries = read_entries(Value::Array(vec![streams, time]));
-        assert_eq!(entries.len(), 1);
+        let entries = read_entries(Value::Array(vec![streams, Value::Array(vec![entry]), time]));
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0], entries[1]);
         assert_eq!((entries[0].now_ms, entries[0].added_ms()), (3_004, Some(17)));
         assert_eq!((entries[0].field("id"), entries[0].parse("n")), (Some(&b"x"[..]), Some(7_u32)));
         assert_eq!(entries[0].parse::<u32>("id"), None);

@@ -1,5 +1,6 @@
 //! Reading one stream as one consumer of its group. A task owns the blocking connection and hands over what it reads,
-//! so that a caller who stops waiting loses nothing; it reads only while somebody asks, and only as much.
+//! so that a caller who stops waiting loses nothing; it reads only while somebody asks, and only as much: neither more
+//! entries than were asked for, nor more than two entries over the limit of bytes, so that memory is bounded.
 //!
 //! Whatever the server does, the task goes on: it reconnects with jitter, makes stream and group anew when they are
 //! gone (from the beginning, so that nothing is skipped), and never stumbles over an entry twice.
@@ -16,11 +17,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use hermes_core::limits::DELIVERY_BYTES_MAX;
 use hermes_core::ports::queue::QueueError;
 
+use super::connect::ConnectError;
 use super::entry::{Entry, read_entries, swept_entries};
-use super::link::{code, connect, pause};
+use super::link::{code, pause};
 use super::lock;
+use super::scripts::MORE;
 use super::steps::Core;
 
 /// How much longer than a blocking read its answer may take before the line counts as cut.
@@ -179,6 +183,15 @@ impl<T: Send + 'static> Inbox<T> {
     }
 }
 
+/// Why nothing was read.
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Redis(#[from] redis::RedisError),
+}
+
 /// The task.
 struct Reader<S: Source> {
     core: Arc<Core>,
@@ -270,7 +283,7 @@ impl<S: Source> Reader<S> {
         items
     }
 
-    async fn try_fetch(&mut self, max: usize) -> RedisResult<Vec<Entry>> {
+    async fn try_fetch(&mut self, max: usize) -> Result<Vec<Entry>, FetchError> {
         let mut connection = self.connection().await?;
         let fetched = self.sweep_or_read(&mut connection, max).await;
         match fetched {
@@ -278,7 +291,7 @@ impl<S: Source> Reader<S> {
                 self.make_group(&mut connection).await?;
                 Ok(Vec::new())
             }
-            fetched => fetched,
+            fetched => Ok(fetched?),
         }
     }
 
@@ -310,27 +323,30 @@ impl<S: Source> Reader<S> {
             .arg(&self.core.identity)
             .arg(self.core.lease_ms())
             .arg(max)
+            .arg(DELIVERY_BYTES_MAX)
             .arg(self.held.within(self.core.lease));
         Ok(swept_entries(sweep.invoke_async(connection).await?))
     }
 
-    /// Blocks until the next sweep at most.
+    /// Blocks for a first entry, until the next sweep at most, and takes along what else is there.
     async fn wait_for_new(&self, connection: &mut MultiplexedConnection, max: usize) -> RedisResult<Vec<Entry>> {
         let block = self.next_sweep.saturating_duration_since(Instant::now()).as_millis().max(1);
         let block_ms = u64::try_from(block).unwrap_or(u64::MAX);
+        let (stream, group, me) = (self.source.stream(), self.source.group(), &self.core.identity);
         let mut commands = redis::pipe();
-        commands.cmd("XREADGROUP").arg("GROUP").arg(self.source.group()).arg(&self.core.identity);
-        commands.arg("COUNT").arg(max).arg("BLOCK").arg(block_ms);
-        commands.arg("STREAMS").arg(self.source.stream()).arg(">");
+        commands.cmd("XREADGROUP").arg("GROUP").arg(group).arg(me);
+        commands.arg("COUNT").arg(1).arg("BLOCK").arg(block_ms).arg("STREAMS").arg(stream).arg(">");
+        commands.cmd("EVAL").arg(MORE).arg(1).arg(stream).arg(group).arg(me);
+        commands.arg(max - 1).arg(DELIVERY_BYTES_MAX);
         commands.cmd("TIME");
         Ok(read_entries(commands.query_async::<Value>(connection).await?))
     }
 
-    async fn connection(&mut self) -> RedisResult<MultiplexedConnection> {
+    async fn connection(&mut self) -> Result<MultiplexedConnection, ConnectError> {
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        let connection = connect(&self.core.client, self.core.sweep_every() + ANSWER_GRACE).await?;
+        let connection = self.core.primary.connect(self.core.sweep_every() + ANSWER_GRACE).await?;
         self.connection = Some(connection.clone());
         // What the broken connection was about to deliver is found by sweeping.
         self.next_sweep = Instant::now();

@@ -1,17 +1,19 @@
 //! The connection that all short commands of one process share. It is made anew when it breaks; while that fails, calls
 //! fail at once instead of queueing up, and attempts are spread by jitter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use hermes_core::ports::queue::QueueError;
 
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+use super::connect::ConnectError;
+use super::primary::Primary;
+
 /// Longest wait for the answer to a short command: a busy server is slow, a cut line is silent.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// First and longest pause between attempts to connect.
@@ -19,7 +21,7 @@ const PAUSE_MS: (u64, u64) = (50, 2_000);
 
 /// A connection for short commands.
 pub(super) struct Link {
-    client: Client,
+    primary: Arc<Primary>,
     state: Mutex<LinkState>,
 }
 
@@ -33,8 +35,13 @@ struct LinkState {
 }
 
 impl Link {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, state: Mutex::new(LinkState::default()) }
+    pub(super) fn new(primary: Arc<Primary>) -> Self {
+        Self { primary, state: Mutex::new(LinkState::default()) }
+    }
+
+    /// Makes the first connection. A failure counts, so that calls right after it do not try again at once.
+    pub(super) async fn open(&self) -> Result<(), ConnectError> {
+        self.reconnect(&mut *self.state.lock().await).await.map(drop)
     }
 
     /// Runs `commands`, and once more if the connection turns out to be broken: every step of the queue may come twice.
@@ -68,7 +75,11 @@ impl Link {
         if state.not_before.is_some_and(|at| Instant::now() < at) {
             return Err(QueueError::Unavailable("the connection is being made anew".to_owned()));
         }
-        match connect(&self.client, RESPONSE_TIMEOUT).await {
+        self.reconnect(&mut state).await.map_err(|error| QueueError::Unavailable(error.to_string()))
+    }
+
+    async fn reconnect(&self, state: &mut LinkState) -> Result<(MultiplexedConnection, u64), ConnectError> {
+        match self.primary.connect(RESPONSE_TIMEOUT).await {
             Ok(connection) => {
                 let generation = state.generation + 1;
                 *state = LinkState { connection: Some(connection.clone()), generation, ..LinkState::default() };
@@ -77,7 +88,7 @@ impl Link {
             Err(error) => {
                 state.failures = state.failures.saturating_add(1);
                 state.not_before = Some(Instant::now() + pause(state.failures));
-                Err(queue_error(&error))
+                Err(error)
             }
         }
     }
@@ -88,16 +99,6 @@ impl Link {
             state.connection = None;
         }
     }
-}
-
-/// A connection whose commands may take up to `response_timeout`.
-///
-/// Never the library's default of half a second: it also ends blocking reads, and what they deliver then is lost.
-pub(super) async fn connect(client: &Client, response_timeout: Duration) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(response_timeout));
-    client.get_multiplexed_async_connection_with_config(&config).await
 }
 
 /// The pause before attempt number `failures` + 1: doubling, with full jitter over its upper half.
@@ -116,14 +117,13 @@ pub(super) fn code(error: &RedisError) -> Option<String> {
     errors.first().map(|(_, error)| error.code().to_owned())
 }
 
-/// Whether a connection that met this error is of no use any more. A primary that became a replica counts: behind its
-/// name there may be another server now.
+/// Whether a connection that met this error is of no use any more: it is broken, or another server is the primary now
+/// (a primary that became a replica, a slot that moved, a cluster or a primary that is down).
 fn must_reconnect(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed)
-        || matches!(
-            error.kind(),
-            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading)
-        )
+        || code(error).is_some_and(|code| {
+            matches!(&*code, "READONLY" | "MOVED" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "NOAUTH" | "UNBLOCKED")
+        })
 }
 
 /// What the caller can do about an error of the server or the connection.

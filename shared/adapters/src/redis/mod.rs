@@ -15,15 +15,21 @@
 //! vanish at any moment: readers make groups anew, and `missing` believes an index only as far as its stream bears it out.
 //! Whoever waits while the server is away goes on waiting; short commands fail at once, for the reconciler to repeat.
 //!
-//! Deliberately absent: persistence (the store has the truth), cluster redirections, Sentinel, and keeping its place for
-//! a job that was handed back: it waits behind the others.
+//! Behind the address there may be one server, sentinels, or a cluster. At each connection anew, the server that takes
+//! writes for the deployment's slot is looked up and checked; a failover, a moved slot or a broken line drop the
+//! connection. What a failover loses, and what was lost in any other way, the reconciler publishes again.
+//!
+//! Deliberately absent: persistence (the store has the truth), cluster redirections (there is one slot, and so one server
+//! to talk to), and keeping its place for a job that was handed back: it waits behind the others.
 
+mod address;
 mod connect;
 mod entry;
 mod inbox;
 mod jobs;
 mod keys;
 mod link;
+mod primary;
 mod reports;
 mod scripts;
 mod steps;
@@ -45,11 +51,13 @@ use hermes_core::ports::queue::{
 use hermes_core::run::JobOrder;
 use hermes_core::wire::{Job, JobId, Report};
 
+use address::Address;
 pub use connect::ConnectError;
 use inbox::Inbox;
 use jobs::Jobs;
 use keys::Keys;
 use link::Link;
+use primary::Primary;
 use reports::{Reports, parse_receipt};
 use scripts::Scripts;
 use steps::Core;
@@ -57,7 +65,8 @@ use steps::Core;
 /// How to reach and use a server.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// `redis://user:password@host:6379/0`, or `rediss://…` for TLS.
+    /// `redis://user:password@host:6379/0`; `redis+sentinel://user:password@host1:26379,host2:26379/primary-name/0`;
+    /// `redis+cluster://user:password@host1:6379,host2:6379`; each with `rediss` for TLS.
     pub url: String,
     /// What all keys begin with; installations that share a server need different ones. Letters, digits, `-_.:`.
     pub prefix: String,
@@ -103,10 +112,11 @@ struct Inner {
 }
 
 impl RedisQueue {
-    /// Connects, and checks that the server is fit for a queue.
+    /// A queue on the server at `url`. It need not be up: then the queue starts without it, and goes on trying. A server
+    /// that answers but can never do is refused; one that is met later is logged and taken as absent.
     ///
     /// # Errors
-    /// [`ConnectError`]: only `Unreachable` may pass by itself.
+    /// [`ConnectError`], never `Unreachable`: somebody must change something.
     pub async fn connect(url: &str, prefix: &str, identity: &str) -> Result<Self, ConnectError> {
         Self::connect_with(&RedisOptions::new(url, prefix, identity)).await
     }
@@ -117,10 +127,12 @@ impl RedisQueue {
     /// As [`RedisQueue::connect`].
     pub async fn connect_with(options: &RedisOptions) -> Result<Self, ConnectError> {
         let keys = Keys::new(&options.prefix).map_err(ConnectError::InvalidPrefix)?;
-        let client = connect::checked_client(&options.url).await?;
+        let address = Address::parse(&options.url).map_err(ConnectError::InvalidUrl)?;
+        let shown = address.to_string();
+        let primary = Arc::new(Primary::new(address, keys.reports.clone()));
         let core = Core {
-            link: Link::new(client.clone()),
-            client,
+            link: Link::new(Arc::clone(&primary)),
+            primary,
             keys,
             scripts: Scripts::new(),
             identity: options.identity.clone(),
@@ -128,6 +140,13 @@ impl RedisQueue {
             heartbeat: options.heartbeat,
             closed: CancellationToken::new(),
         };
+        match core.link.open().await {
+            Ok(()) => {}
+            Err(error) if error.may_pass() => {
+                tracing::warn!(redis.address = shown, %error, "starting without Redis, trying on until it answers");
+            }
+            Err(error) => return Err(error),
+        }
         let inner = Inner {
             core: Arc::new(core),
             readers: TaskTracker::new(),
@@ -163,6 +182,15 @@ impl RedisQueue {
         let open = || Arc::new(Inbox::open(Arc::clone(core), Reports::new(core), &self.inner.readers));
         Arc::clone(inbox.get_or_insert_with(open))
     }
+}
+
+/// Checks the form of a URL, and shows it without its secrets.
+///
+/// # Errors
+/// What is wrong with it, without quoting it.
+pub fn check_url(url: &str) -> Result<String, String> {
+    let address = Address::parse(url).map_err(|problem| format!("{problem}; write {}", address::FORMS))?;
+    Ok(address.to_string())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

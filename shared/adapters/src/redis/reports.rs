@@ -1,14 +1,17 @@
 //! Reading the reports of all workers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use async_trait::async_trait;
 
 use hermes_core::ports::queue::DeliveredReport;
-use hermes_core::wire::{JobId, Report, WIRE_VERSION};
+use hermes_core::wire::{ErrorClass, JobId, Report, ServiceError, WIRE_VERSION};
 
 use super::entry::{Entry, place};
 use super::inbox::Source;
 use super::keys::DISPATCHERS;
 use super::steps::Core;
+use crate::poison::failure;
 
 /// Holder of reports that their reader does not want; their leases have ended from the start.
 const NOBODY: &str = "-";
@@ -16,11 +19,13 @@ const NOBODY: &str = "-";
 /// All reports.
 pub(super) struct Reports {
     stream: String,
+    /// Entries that nobody could use, since the start.
+    dropped: AtomicU64,
 }
 
 impl Reports {
     pub(super) fn new(core: &Core) -> Self {
-        Self { stream: core.keys.reports.clone() }
+        Self { stream: core.keys.reports.clone(), dropped: AtomicU64::new(0) }
     }
 
     /// Leaves entries to whoever sweeps after `idle_ms` of their lease.
@@ -38,6 +43,43 @@ impl Reports {
             tracing::warn!(%error, "unwanted reports wait for the end of their leases");
         }
     }
+
+    /// What becomes of an entry that is no report. The final report of a job is the failure of its attempt: dropped, it
+    /// would leave a job that is executed again and again until the run's deadline. Not retried, because the same worker
+    /// would write the same again. Anything else, such as a notice or a forgery, is dropped.
+    async fn unreadable(&self, core: &Core, entry: &Entry, problem: &str) -> Option<DeliveredReport> {
+        let id: Option<JobId> = entry.parse("id");
+        let is_final = match &id {
+            Some(id) => core.is_final_report(id, &entry.id).await,
+            None => Ok(false),
+        };
+        let dealt_with = match (id, is_final) {
+            (Some(id), Ok(true)) => {
+                tracing::warn!(job = %id, entry = entry.id, problem, "a final report cannot be read, its attempt fails");
+                let text = format!("the report of the worker cannot be read: {problem}");
+                let error = ServiceError::new(ErrorClass::InvalidResult, text);
+                let report = failure(&id, &core.identity, error, false);
+                return Some(DeliveredReport { receipt: receipt(&entry.id, &id), report });
+            }
+            (_, Ok(_)) => {
+                let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+                tracing::warn!(entry = entry.id, problem, dropped, "a report that belongs to no job is dropped");
+                core.acknowledge(&[(&entry.id, "")]).await
+            }
+            (_, Err(error)) => Err(error),
+        };
+        if let Err(error) = dealt_with {
+            // It is still pending here, and so the next sweep finds it again.
+            tracing::warn!(entry = entry.id, %error, "an entry cannot be dealt with yet");
+        }
+        None
+    }
+}
+
+/// All that is sure about a report of any format.
+#[derive(serde::Deserialize)]
+struct Version {
+    v: u32,
 }
 
 /// What to acknowledge: the entry, and the job whose report it is.
@@ -63,22 +105,18 @@ impl Source for Reports {
     }
 
     async fn read(&self, core: &Core, entry: Entry) -> Option<DeliveredReport> {
-        let read = serde_json::from_slice::<Report>(entry.field("report").unwrap_or_default());
-        match read {
-            Ok(report) if report.v > WIRE_VERSION => {
-                tracing::warn!(job = %report.job, format = report.v, "a report is left to a newer dispatcher");
-                self.leave(core, &[&entry.id], 0).await;
-                None
-            }
+        let text = entry.field("report").unwrap_or_default();
+        // Looked at first: what is new in a later format may be just what cannot be read here.
+        if let Ok(Version { v }) = serde_json::from_slice(text)
+            && v > WIRE_VERSION
+        {
+            tracing::warn!(entry = entry.id, format = v, "a report is left to a newer dispatcher");
+            self.leave(core, &[&entry.id], 0).await;
+            return None;
+        }
+        match serde_json::from_slice::<Report>(text) {
             Ok(report) => Some(DeliveredReport { receipt: receipt(&entry.id, &report.job), report }),
-            Err(error) => {
-                tracing::warn!(entry = entry.id, error = place(&error), "a report that cannot be read is dropped");
-                let id = entry.field("id").map(String::from_utf8_lossy).unwrap_or_default();
-                if let Err(error) = core.acknowledge(&[(&entry.id, &id)]).await {
-                    tracing::warn!(entry = entry.id, %error, "an entry cannot be dealt with yet");
-                }
-                None
-            }
+            Err(error) => self.unreadable(core, &entry, &place(&error)).await,
         }
     }
 

@@ -2,6 +2,10 @@
 
 use redis::Script;
 
+/// Sent in full each time: it follows a blocking read in one pipeline, where a server that has forgotten it could not be
+/// told in time.
+pub(super) const MORE: &str = include_str!("lua/more.lua");
+
 /// All scripts of the queue.
 pub(super) struct Scripts {
     pub(super) publish: Script,

@@ -1,10 +1,11 @@
 //! The short steps: everything that answers at once. Each is one round trip, or one per worker key side by side.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use redis::{Client, Script, ScriptInvocation};
+use redis::{Script, ScriptInvocation};
 use tokio_util::sync::CancellationToken;
 
 use hermes_core::ids::WorkerKey;
@@ -14,6 +15,7 @@ use hermes_core::wire::{Job, JobId, Report};
 
 use super::keys::{DISPATCHERS, Keys, WORKERS};
 use super::link::Link;
+use super::primary::Primary;
 use super::scripts::Scripts;
 
 /// How long a revocation is remembered: longer than any worker goes on without renewing its leases.
@@ -27,7 +29,7 @@ const PUBLISH_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 pub(super) struct Core {
     pub(super) link: Link,
     /// For the connections of the reading tasks.
-    pub(super) client: Client,
+    pub(super) primary: Arc<Primary>,
     pub(super) keys: Keys,
     pub(super) scripts: Scripts,
     pub(super) identity: String,
@@ -125,6 +127,15 @@ impl Core {
         let mut add = redis::cmd("XADD");
         add.arg(&self.keys.reports).arg("*").arg("id").arg(report.job.to_string()).arg("report").arg(written(report));
         self.link.run(async |mut connection| add.query_async(&mut connection).await).await
+    }
+
+    /// Whether this entry is the final report of this job, as the queue noted when it was sent.
+    pub(super) async fn is_final_report(&self, job: &JobId, entry: &str) -> Result<bool, QueueError> {
+        let mut get = redis::cmd("HGET");
+        get.arg(&self.keys.reported).arg(job.to_string());
+        let noted: Option<String> =
+            self.link.run(async |mut connection| get.query_async(&mut connection).await).await?;
+        Ok(noted.is_some_and(|noted| noted == entry))
     }
 
     /// Acknowledges reports, each named by its entry and its job.

@@ -46,6 +46,37 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
+/// The address of Redis, in one of the forms that the queue reads. User, password and options are never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl {
+    text: String,
+    shown: String,
+}
+
+impl RedisUrl {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self { text: text.to_owned(), shown: crate::redis::check_url(text)? })
+    }
+
+    /// The whole URL, for the queue that connects with it and for nobody else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({self})")
+    }
+}
+
 /// Where the runs live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {

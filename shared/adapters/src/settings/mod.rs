@@ -19,7 +19,7 @@ use hermes_core::WorkerKey;
 use hermes_core::limits::LEASE_HEARTBEATS_MIN;
 use url::Url;
 
-pub use address::{DatabaseUrl, SecretUrl};
+pub use address::{DatabaseUrl, RedisUrl, SecretUrl};
 pub use error::{SettingsError, SettingsProblem, Source};
 
 use crate::redis::RedisOptions;
@@ -67,8 +67,8 @@ pub struct Database {
 /// What carries jobs and reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Redis {
-    /// The server.
-    pub url: SecretUrl,
+    /// The server, or who knows it.
+    pub url: RedisUrl,
     /// What the names of all keys begin with.
     pub prefix: String,
 }
@@ -167,7 +167,7 @@ impl Settings {
             migrate_at_start: reader.flag("database.migrate_at_start"),
         };
         let redis = Redis {
-            url: reader.text("redis.url", |text| SecretUrl::parse(text, &["redis", "rediss"]), unread_redis),
+            url: reader.text("redis.url", RedisUrl::parse, unread_redis),
             prefix: reader.text("redis.prefix", prefix, String::new),
         };
         let queue = Queue {
@@ -251,8 +251,8 @@ fn read_file(path: &Path) -> Result<(String, String), SettingsError> {
     }
 }
 
-fn unread_redis() -> SecretUrl {
-    SecretUrl::parse("redis://127.0.0.1", &["redis"]).expect("the text is a URL")
+fn unread_redis() -> RedisUrl {
+    RedisUrl::parse("redis://127.0.0.1").expect("the text is a URL")
 }
 
 fn prefix(text: &str) -> Result<String, String> {

@@ -62,7 +62,9 @@ pub trait JobQueue: Send + Sync {
     /// Which of these jobs the queue does not know: neither waiting, nor leased, nor reported and unacknowledged.
     async fn missing(&self, orders: &[JobOrder]) -> Result<Vec<JobId>, QueueError>;
 
-    /// Waits until there are reports, and takes at most `max`. Dropping the future loses none: they come again.
+    /// Waits until there are reports, and takes at most `max`; fewer if these are large
+    /// ([`DELIVERY_BYTES_MAX`](crate::limits::DELIVERY_BYTES_MAX)). A final report that cannot be read is delivered as the
+    /// failure of its attempt (`invalid_result`, not retried). Dropping the future loses none: they come again.
     async fn reports(&self, max: usize) -> Result<Vec<DeliveredReport>, QueueError>;
 
     /// Acknowledges reports: their effect is committed.
@@ -116,7 +118,8 @@ pub trait WorkQueue: Send + Sync {
     /// Identity of this consumer.
     fn worker(&self) -> &str;
 
-    /// Waits until there are jobs for `key`, and takes at most `max`, those whose leases ended first. A job that has
+    /// Waits until there are jobs for `key`, and takes at most `max`, those whose leases ended first; fewer if these are
+    /// large ([`DELIVERY_BYTES_MAX`](crate::limits::DELIVERY_BYTES_MAX)). A job that has
     /// ended `POISON_DEATHS` workers is not delivered: it is reported as failed with class `poison`. Dropping the
     /// future loses none: what was on its way is handed back.
     async fn receive(&self, key: &WorkerKey, max: usize) -> Result<Vec<Delivery>, QueueError>;

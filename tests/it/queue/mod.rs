@@ -1,0 +1,10 @@
+//! The queues: one suite for all of them, and what only one of them can go through.
+
+mod bounds;
+mod cluster;
+mod memory;
+mod redis;
+mod sentinel;
+mod start;
+mod unreadable;
+mod world;
