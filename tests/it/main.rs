@@ -7,6 +7,8 @@ mod embedded;
 mod engine;
 mod fleet;
 mod queue;
+mod reconciler;
+mod redis_faults;
 mod simulation;
 mod store;
 mod tidy;

@@ -1,12 +1,13 @@
 //! Compares what the store says must be in the queue with what the queue knows, and publishes what is missing.
 //!
 //! This one level-triggered loop repairs a crash between commit and publish, a flush, a failover that lost writes, and a
-//! queue that was restarted empty. A queue that has everything causes no publication, however long it is.
+//! queue that was restarted empty. A queue that has everything causes no publication, however long it is; one that has
+//! nothing gets its jobs page by page, one publication after the other, and no attempt is raised by it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hermes_core::limits::{RECONCILE_EVERY_MS, RECONCILE_GRACE_MS, RECONCILE_PAGE_RUNS};
+use hermes_core::limits::{RECONCILE_EVERY_MS, RECONCILE_GRACE_MS, RECONCILE_PAGE_RUNS, REPUBLISH_JOBS_MAX};
 use hermes_core::ports::queue::QueueError;
 use hermes_core::ports::store::StoreError;
 use hermes_core::run::JobOrder;
@@ -25,17 +26,33 @@ enum ReconcileError {
     Queue(#[from] QueueError),
 }
 
+/// Where a comparison of all open runs has got to.
+#[derive(Default)]
+struct Pass {
+    /// The last run that was looked at.
+    after: Option<RunId>,
+    /// Whether a page was skipped because it failed.
+    skipped: bool,
+}
+
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut outage = Outage::none("reconciler");
+    let mut pass = Pass::default();
     // At start there is no grace: whoever was to publish may have died.
     let mut grace_ms = 0;
     while !shutdown.is_cancelled() {
-        match shared.reconcile(grace_ms, &shutdown).await {
+        match shared.reconcile(&mut pass, grace_ms, &shutdown).await {
+            Ok(()) if pass.skipped => {
+                // The rest is done; what was skipped is tried again, after pauses that grow.
+                pass = Pass::default();
+                continue;
+            }
             Ok(()) => {
                 outage.over();
                 grace_ms = RECONCILE_GRACE_MS;
             }
             Err(error) => {
+                pass.skipped = true;
                 outage.pause(&error, &shutdown).await;
                 continue;
             }
@@ -49,12 +66,20 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
 }
 
 impl Shared {
-    async fn reconcile(&self, grace_ms: u64, shutdown: &CancellationToken) -> Result<(), ReconcileError> {
-        let mut after: Option<RunId> = None;
+    /// Goes on with the pass to its end. A page that fails is left behind: the next call goes on after it, so that it
+    /// cannot keep other runs waiting.
+    async fn reconcile(
+        &self,
+        pass: &mut Pass,
+        grace_ms: u64,
+        shutdown: &CancellationToken,
+    ) -> Result<(), ReconcileError> {
         while !shutdown.is_cancelled() {
-            let page = self.store.open_runs(after, RECONCILE_PAGE_RUNS).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.id());
+            let page = self.store.open_runs(pass.after, RECONCILE_PAGE_RUNS).await?;
+            pass.after = page.last().map(Run::id);
+            if page.is_empty() {
+                return Ok(());
+            }
             let now = self.store.now().await?;
             match self.republish_missing(&page, now, grace_ms).await {
                 Err(ReconcileError::Store(StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
@@ -96,10 +121,12 @@ impl Shared {
         let missing: std::collections::HashSet<_> = missing.into_iter().collect();
         let orders: Vec<(&Run, &JobOrder)> =
             orders.iter().filter(|(_, order)| missing.contains(&order.id)).map(|(run, order)| (*run, order)).collect();
-        let jobs = self.jobs(&orders, &[]).await?;
-        self.queue.publish(&jobs).await?;
-        self.metrics.republished_jobs.inc_by(jobs.len() as u64);
-        info!(jobs = jobs.len(), "the queue had lost jobs, published them again");
+        for orders in orders.chunks(REPUBLISH_JOBS_MAX) {
+            let jobs = self.jobs(orders, &[]).await?;
+            self.queue.publish(&jobs).await?;
+            self.metrics.republished_jobs.inc_by(jobs.len() as u64);
+            info!(jobs = jobs.len(), "the queue had lost jobs, published them again");
+        }
         Ok(())
     }
 }

@@ -87,6 +87,8 @@ pub const RECONCILE_EVERY_MS: u64 = 3_000;
 pub const RECONCILE_GRACE_MS: u64 = 1_500;
 /// Open runs that are compared at a time.
 pub const RECONCILE_PAGE_RUNS: usize = 200;
+/// Jobs that the reconciler makes and publishes in one go, one batch after the other.
+pub const REPUBLISH_JOBS_MAX: usize = 256;
 /// A dispatcher looks for due runs at least this often, even when it knows of none.
 pub const TIMER_POLL_MS: u64 = 1_000;
 /// A watcher of a run looks again at least this often: another dispatcher may have changed the run.

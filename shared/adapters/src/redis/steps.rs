@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use redis::{Script, ScriptInvocation};
 use tokio_util::sync::CancellationToken;
 
@@ -62,8 +62,10 @@ impl Core {
         self.link.run(async |mut connection| invocation.invoke_async(&mut connection).await).await
     }
 
+    /// All of them, to the end: what is wrong with one worker key must not keep the jobs of another from their queue.
     async fn invoke_all(&self, invocations: &[ScriptInvocation<'_>]) -> Result<(), QueueError> {
-        try_join_all(invocations.iter().map(|invocation| self.invoke::<()>(invocation))).await.map(drop)
+        let outcomes = join_all(invocations.iter().map(|invocation| self.invoke::<()>(invocation))).await;
+        outcomes.into_iter().collect()
     }
 
     pub(super) async fn publish(&self, jobs: &[Job]) -> Result<(), QueueError> {

@@ -12,7 +12,7 @@ use hermes_core::limits::POISON_DEATHS;
 use hermes_core::ports::queue::Lease;
 use hermes_core::wire::{ErrorClass, Outcome};
 
-use super::{LEASE, QueueWorld, ids, job, key, order, receive, receive_one, soon, take_report};
+use super::{LEASE, QueueWorld, done, ids, job, key, order, receive, receive_one, soon, take_report};
 
 const MORE_THAN_A_LEASE: Duration = LEASE.saturating_add(Duration::from_secs(1));
 const MOST_OF_A_LEASE: Duration = Duration::from_secs(LEASE.as_secs() * 3 / 4);
@@ -157,4 +157,72 @@ pub async fn a_released_job_keeps_the_deaths_that_it_had<W: QueueWorld>() {
     leaving.release(&[held]).await.unwrap();
     let heir = world.worker("w3").await;
     assert_eq!(receive_one(&*heir).await.deaths, 1);
+}
+
+pub async fn a_paused_worker_that_wakes_up_late_changes_nothing<W: QueueWorld>() {
+    let world = W::fresh().await;
+    let (dispatcher, paused, heir) = (world.dispatcher().await, world.worker("w1").await, world.worker("w2").await);
+    dispatcher.publish(&[job(1)]).await.unwrap();
+    let late = receive_one(&*paused).await;
+    world.pass(MORE_THAN_A_LEASE).await;
+    let taken_over = receive_one(&*heir).await;
+    let depth = async || {
+        let depth = dispatcher.depths(&[key()]).await.unwrap().remove(0);
+        (depth.waiting, depth.leased)
+    };
+    for _ in 0..2 {
+        assert_eq!(paused.renew(std::slice::from_ref(&late.receipt)).await.unwrap(), [Lease::Lost]);
+        paused.release(std::slice::from_ref(&late)).await.unwrap();
+        assert_eq!(depth().await, (0, 1), "the job is with its heir, once");
+    }
+    assert_eq!(heir.renew(std::slice::from_ref(&taken_over.receipt)).await.unwrap(), [Lease::Held]);
+    heir.report(&taken_over.receipt, &done(&taken_over.job.id, &*heir)).await.unwrap();
+    paused.release(std::slice::from_ref(&late)).await.unwrap();
+    assert_eq!(paused.renew(std::slice::from_ref(&late.receipt)).await.unwrap(), [Lease::Lost]);
+    assert_eq!(depth().await, (0, 0), "nobody brings back what is done");
+    assert_eq!(take_report(&*dispatcher).await.report.worker, "w2");
+}
+
+pub async fn a_death_is_counted_once_however_often_the_lost_one_wakes_up<W: QueueWorld>() {
+    let world = W::fresh().await;
+    let (dispatcher, paused, second) = (world.dispatcher().await, world.worker("w1").await, world.worker("w2").await);
+    dispatcher.publish(&[job(1)]).await.unwrap();
+    let late = receive_one(&*paused).await;
+    world.pass(MORE_THAN_A_LEASE).await;
+    assert_eq!(receive_one(&*second).await.deaths, 1);
+    for _ in 0..POISON_DEATHS {
+        paused.renew(std::slice::from_ref(&late.receipt)).await.unwrap();
+        paused.release(std::slice::from_ref(&late)).await.unwrap();
+    }
+    world.pass(MORE_THAN_A_LEASE).await;
+    let third = world.worker("w3").await;
+    assert_eq!(receive_one(&*third).await.deaths, 2, "two were lost");
+}
+
+pub async fn a_lease_that_ended_but_was_renewed_before_anybody_took_over_was_no_death<W: QueueWorld>() {
+    let world = W::fresh().await;
+    let (dispatcher, slow, heir) = (world.dispatcher().await, world.worker("w1").await, world.worker("w2").await);
+    dispatcher.publish(&[job(1)]).await.unwrap();
+    let held = receive_one(&*slow).await;
+    for _ in 0..POISON_DEATHS {
+        world.pass(MORE_THAN_A_LEASE).await;
+        assert_eq!(slow.renew(std::slice::from_ref(&held.receipt)).await.unwrap(), [Lease::Held]);
+    }
+    world.pass(MORE_THAN_A_LEASE).await;
+    assert_eq!(receive_one(&*heir).await.deaths, 1, "now it is lost");
+}
+
+pub async fn a_late_report_ends_a_job_that_was_handed_back_and_waits_again<W: QueueWorld>() {
+    let world = W::fresh().await;
+    let (dispatcher, paused, leaving) = (world.dispatcher().await, world.worker("w1").await, world.worker("w2").await);
+    dispatcher.publish(&[job(1)]).await.unwrap();
+    let late = receive_one(&*paused).await;
+    world.pass(MORE_THAN_A_LEASE).await;
+    let taken_over = receive_one(&*leaving).await;
+    leaving.release(&[taken_over]).await.unwrap();
+    paused.report(&late.receipt, &done(&late.job.id, &*paused)).await.unwrap();
+    let depth = &dispatcher.depths(&[key()]).await.unwrap()[0];
+    assert_eq!((depth.waiting, depth.leased), (0, 0), "one answer is enough");
+    dispatcher.publish(&[job(1), job(2)]).await.unwrap();
+    assert_eq!(ids(&receive(&*leaving, 10).await), [job(2).id], "its report is on the way");
 }

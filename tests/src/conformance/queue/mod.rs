@@ -75,6 +75,10 @@ macro_rules! queue_conformance {
             a_revoked_job_does_not_come_back,
             a_released_job_is_delivered_at_once_and_counts_no_death,
             a_released_job_keeps_the_deaths_that_it_had,
+            a_paused_worker_that_wakes_up_late_changes_nothing,
+            a_death_is_counted_once_however_often_the_lost_one_wakes_up,
+            a_lease_that_ended_but_was_renewed_before_anybody_took_over_was_no_death,
+            a_late_report_ends_a_job_that_was_handed_back_and_waits_again,
         );
         $crate::queue_conformance!(@cases $world, reports:
             a_report_ends_its_job_and_reaches_the_dispatcher,
@@ -86,6 +90,7 @@ macro_rules! queue_conformance {
             a_dropped_wait_for_reports_loses_nothing,
             a_notice_leaves_its_job_leased,
             a_late_report_of_a_lost_lease_arrives_and_ends_the_job,
+            a_late_acknowledgement_ends_the_report_for_whoever_has_it_now_and_no_other_one,
             an_unknown_receipt_is_acknowledged_without_harm,
         );
         $crate::queue_conformance!(@cases $world, repair:

@@ -170,6 +170,31 @@ pub async fn a_late_report_of_a_lost_lease_arrives_and_ends_the_job<W: QueueWorl
     assert_eq!(dispatcher.missing(&orders).await.unwrap(), [job(1).id]);
 }
 
+pub async fn a_late_acknowledgement_ends_the_report_for_whoever_has_it_now_and_no_other_one<W: QueueWorld>() {
+    let world = W::fresh().await;
+    let (paused, heir, worker) = (world.dispatcher().await, world.dispatcher().await, world.worker("w1").await);
+    paused.publish(&[job(1)]).await.unwrap();
+    let delivery = receive_one(&*worker).await;
+    let report = done(&delivery.job.id, &*worker);
+    worker.report(&delivery.receipt, &report).await.unwrap();
+    let late = take_report(&*paused).await;
+    world.pass(MORE_THAN_A_LEASE).await;
+    let taken_over = take_report(&*heir).await;
+    // The worker has not heard that its report arrived, and sends it again.
+    worker.report(&delivery.receipt, &report).await.unwrap();
+    paused.acknowledge(&[late.receipt]).await.unwrap();
+    let orders = [order(&job(1))];
+    assert!(heir.missing(&orders).await.unwrap().is_empty(), "the second one keeps the job known");
+    heir.acknowledge(&[taken_over.receipt]).await.unwrap();
+    let second = take_report(&*heir).await;
+    assert_eq!(second.report, report);
+    heir.acknowledge(&[second.receipt]).await.unwrap();
+    assert_eq!(heir.missing(&orders).await.unwrap(), [job(1).id]);
+    world.pass(MORE_THAN_A_LEASE).await;
+    worker.notify(&done(&job(2).id, &*worker)).await.unwrap();
+    assert_eq!(take_report(&*heir).await.report.job, job(2).id, "neither comes again");
+}
+
 pub async fn an_unknown_receipt_is_acknowledged_without_harm<W: QueueWorld>() {
     let world = W::fresh().await;
     let dispatcher = world.dispatcher().await;
