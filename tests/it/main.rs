@@ -6,6 +6,7 @@ mod crawl_of_real_sites;
 mod embedded;
 mod engine;
 mod fleet;
+mod model;
 mod queue;
 mod reconciler;
 mod redis_faults;
