@@ -167,6 +167,24 @@ fn the_store_is_postgres_or_a_file() {
 }
 
 #[test]
+fn redis_is_a_server_or_whoever_knows_it() {
+    let url = |text: &str| from_environment(&[("HERMES_REDIS_URL", text)]).map(|settings| settings.redis.url);
+    for (text, shown) in [
+        ("rediss://u:s3cret@cache/2", "rediss://cache:6379/2"),
+        ("redis+sentinel://:s3cret@a,b:1/main", "redis+sentinel://a:26379,b:1/main/0"),
+        ("redis+cluster://a:7000,b:7000", "redis+cluster://a:7000,b:7000"),
+    ] {
+        let url = url(text).expect("valid");
+        assert_eq!((url.to_string(), url.expose()), (shown.to_owned(), text));
+        assert!(!format!("{url:?}").contains("s3cret"));
+    }
+    for text in ["redis+sentinel://u:s3cret@a", "memcached://u:s3cret@a", "redis+cluster://u:s3cret@a/1"] {
+        let error = url(text).expect_err("wrong").to_string();
+        assert!(error.contains("write redis://user:password@host:6379/0") && !error.contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
 fn an_address_that_others_reach_is_refused_until_it_is_allowed() {
     let api = |pairs: &[(&str, &str)]| from_environment(pairs).expect("valid").api;
     assert!(api(&[]).check().is_ok());
