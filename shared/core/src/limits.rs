@@ -81,10 +81,15 @@ pub const DELIVERY_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 /// After a commit, the queue may take this long to be told; then the reconciler does it. Shorter than the reserve of
 /// synthesis, so that a queue that hangs costs no deadline.
 pub const DELIVER_WITHIN_MS: u64 = 1_000;
+/// Reports that a dispatcher has taken go to another one if it does not renew them for this long; it renews them three
+/// times as often. Short, because applying a report takes milliseconds and applying it twice is harmless.
+pub const REPORT_LEASE_MS: u64 = 1_500;
+/// What a dispatcher left behind when it died is done by another one within this.
+pub const DISPATCHER_REPLACED_WITHIN_MS: u64 = 2_000;
 /// A dispatcher compares store and queue this often.
-pub const RECONCILE_EVERY_MS: u64 = 3_000;
+pub const RECONCILE_EVERY_MS: u64 = 1_000;
 /// Jobs younger than this are not compared: their publication may be under way.
-pub const RECONCILE_GRACE_MS: u64 = 1_500;
+pub const RECONCILE_GRACE_MS: u64 = 500;
 /// Open runs that are compared at a time.
 pub const RECONCILE_PAGE_RUNS: usize = 200;
 /// Jobs that the reconciler makes and publishes in one go, one batch after the other.
@@ -124,6 +129,14 @@ const _: () = {
     assert!(HEARTBEAT_MS * LEASE_HEARTBEATS_MIN as u64 <= LEASE_MS, "two heartbeats may be lost before a lease ends");
     assert!(LEASE_MS < 15_000, "a worker's death is noticed within 15 s");
     assert!(RECONCILE_GRACE_MS < RECONCILE_EVERY_MS, "a lost job is found by the second comparison at the latest");
+    assert!(
+        RECONCILE_GRACE_MS + RECONCILE_EVERY_MS < DISPATCHER_REPLACED_WITHIN_MS,
+        "what it has committed and not published is published by another"
+    );
+    assert!(
+        REPORT_LEASE_MS + REPORT_LEASE_MS / 6 < DISPATCHER_REPLACED_WITHIN_MS,
+        "what it has taken and not applied is applied by another, who looks six times per lease"
+    );
     assert!(DELIVER_WITHIN_MS < SYNTHESIS_RESERVE_MAX_MS);
     assert!(OUTAGE_PAUSE_MIN_MS < OUTAGE_PAUSE_MAX_MS);
     assert!(

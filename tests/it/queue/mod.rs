@@ -4,6 +4,7 @@ mod bounds;
 mod cluster;
 mod memory;
 mod redis;
+mod report_leases;
 mod sentinel;
 mod start;
 mod unreadable;

@@ -35,6 +35,7 @@ impl RedisWorld {
         let mut options = RedisOptions::new(self.url.clone(), self.prefix.clone(), identity);
         options.lease = LEASE;
         options.heartbeat = Duration::from_millis(200);
+        options.report_lease = LEASE;
         soon(RedisQueue::connect_with(&options)).await.expect("connected")
     }
 

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use hermes_core::ids::WorkerKey;
-use hermes_core::limits::LEASE_MS;
+use hermes_core::limits::{LEASE_MS, REPORT_LEASE_MS};
 use hermes_core::ports::queue::{
     DeliveredReport, Delivery, JobQueue, Lease, QueueDepth, QueueError, Receipt, WorkQueue,
 };
@@ -37,6 +37,14 @@ struct Shared {
     lease: Duration,
 }
 
+impl Shared {
+    /// Until when a dispatcher has the reports that it takes now; it does not renew them, since applying one twice is
+    /// harmless.
+    fn report_lease(&self) -> Duration {
+        self.lease.min(Duration::from_millis(REPORT_LEASE_MS))
+    }
+}
+
 impl MemoryQueue {
     /// An empty queue with leases of [`LEASE_MS`].
     #[must_use]
@@ -44,7 +52,7 @@ impl MemoryQueue {
         Self::with_lease(Duration::from_millis(LEASE_MS))
     }
 
-    /// An empty queue whose leases end after `lease`, those of reports too.
+    /// An empty queue whose leases end after `lease`, those of reports sooner if that is long for them.
     #[must_use]
     pub fn with_lease(lease: Duration) -> Self {
         Self { shared: Arc::new(Shared { state: Mutex::new(State::default()), lease }) }
@@ -123,7 +131,7 @@ impl JobQueue for MemoryQueue {
             let next_end = {
                 let now = Instant::now();
                 let mut state = self.open_state()?;
-                let taken = state.take_reports(max, now, now + self.shared.lease);
+                let taken = state.take_reports(max, now, now + self.shared.report_lease());
                 if !taken.is_empty() {
                     return Ok(taken);
                 }

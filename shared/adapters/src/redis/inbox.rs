@@ -25,7 +25,7 @@ use super::entry::{Entry, read_entries, swept_entries};
 use super::link::{code, pause};
 use super::lock;
 use super::scripts::MORE;
-use super::steps::Core;
+use super::steps::{Core, Terms};
 
 /// How much longer than a blocking read its answer may take before the line counts as cut.
 const ANSWER_GRACE: Duration = Duration::from_secs(3);
@@ -53,6 +53,13 @@ pub(super) trait Source: Send + Sync + 'static {
 
     /// Names of the entry of an item.
     fn entry<'a>(&self, item: &'a Self::Item) -> &'a str;
+
+    /// How long items are held, and how often they are looked after.
+    fn terms(&self, core: &Core) -> Terms;
+
+    /// Renews held entries while whoever took them is busy; gives those that are still held. Nothing where whoever took
+    /// them renews them.
+    async fn renew(&self, core: &Core, entries: &[String]) -> Result<Vec<String>, QueueError>;
 
     /// Lets others have items that nobody here wants any more.
     async fn give_back(&self, core: &Core, items: Vec<Self::Item>);
@@ -147,6 +154,7 @@ impl<T: Send + 'static> Inbox<T> {
         let closed = core.closed.clone();
         let (requests, receiver) = mpsc::channel(REQUESTS);
         let held = Arc::new(Held::default());
+        let next_renewal = Instant::now() + source.terms(&core).renew_every;
         let reader = Reader {
             core,
             source,
@@ -156,6 +164,7 @@ impl<T: Send + 'static> Inbox<T> {
             failures: 0,
             next_sweep: Instant::now(),
             next_tidy: Instant::now(),
+            next_renewal,
         };
         tasks.spawn(reader.run(receiver));
         Self { requests, held, closed }
@@ -202,6 +211,7 @@ struct Reader<S: Source> {
     failures: u32,
     next_sweep: Instant,
     next_tidy: Instant,
+    next_renewal: Instant,
 }
 
 impl<S: Source> Reader<S> {
@@ -216,9 +226,23 @@ impl<S: Source> Reader<S> {
                     None => break,
                 },
                 () = self.returned.wait() => self.give_back().await,
+                () = tokio::time::sleep_until(self.next_renewal) => self.renew().await,
             }
         }
         self.give_back().await;
+    }
+
+    async fn renew(&mut self) {
+        let terms = self.source.terms(&self.core);
+        self.next_renewal = Instant::now() + terms.renew_every;
+        let held = self.held.within(terms.lease);
+        if held.is_empty() {
+            return;
+        }
+        // What cannot be renewed now is tried again at the next beat, as long as the lease lasts.
+        if let Ok(renewed) = self.source.renew(&self.core, &held).await {
+            self.held.touch(renewed.iter().map(String::as_str));
+        }
     }
 
     async fn give_back(&mut self) {
@@ -255,7 +279,7 @@ impl<S: Source> Reader<S> {
                 let items = self.read(entries).await;
                 if found_any && items.is_empty() {
                     // Entries that nobody can work on would be swept again at once, before anything new is read.
-                    self.next_sweep = Instant::now() + self.core.sweep_every();
+                    self.next_sweep = Instant::now() + self.source.terms(&self.core).sweep_every;
                 }
                 items
             }
@@ -310,7 +334,7 @@ impl<S: Source> Reader<S> {
                 // There may be more: swept again before anything new is read.
                 return Ok(entries);
             }
-            self.next_sweep = now + self.core.sweep_every();
+            self.next_sweep = now + self.source.terms(&self.core).sweep_every;
         }
         self.wait_for_new(connection, max).await
     }
@@ -321,10 +345,10 @@ impl<S: Source> Reader<S> {
             .key(self.source.stream())
             .arg(self.source.group())
             .arg(&self.core.identity)
-            .arg(self.core.lease_ms())
+            .arg(self.source.terms(&self.core).lease_ms())
             .arg(max)
             .arg(DELIVERY_BYTES_MAX)
-            .arg(self.held.within(self.core.lease));
+            .arg(self.held.within(self.source.terms(&self.core).lease));
         Ok(swept_entries(sweep.invoke_async(connection).await?))
     }
 
@@ -346,7 +370,7 @@ impl<S: Source> Reader<S> {
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        let connection = self.core.primary.connect(self.core.sweep_every() + ANSWER_GRACE).await?;
+        let connection = self.core.primary.connect(self.source.terms(&self.core).sweep_every + ANSWER_GRACE).await?;
         self.connection = Some(connection.clone());
         // What the broken connection was about to deliver is found by sweeping.
         self.next_sweep = Instant::now();

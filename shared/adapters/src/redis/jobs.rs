@@ -10,7 +10,7 @@ use hermes_core::wire::{ErrorClass, Job, JobId, Report, ServiceError, WIRE_VERSI
 use super::entry::{Entry, place};
 use super::inbox::Source;
 use super::keys::WORKERS;
-use super::steps::Core;
+use super::steps::{Core, Terms};
 use crate::poison::{failure, poison_report};
 
 /// The jobs of one worker key.
@@ -98,6 +98,15 @@ impl Source for Jobs {
 
     fn entry<'a>(&self, item: &'a Delivery) -> &'a str {
         &item.receipt.entry
+    }
+
+    fn terms(&self, core: &Core) -> Terms {
+        core.jobs()
+    }
+
+    async fn renew(&self, _: &Core, _: &[String]) -> Result<Vec<String>, QueueError> {
+        // The attempts renew their own leases.
+        Ok(Vec::new())
     }
 
     async fn give_back(&self, core: &Core, items: Vec<Delivery>) {

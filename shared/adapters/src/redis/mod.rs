@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use hermes_core::ids::WorkerKey;
-use hermes_core::limits::{HEARTBEAT_MS, LEASE_MS};
+use hermes_core::limits::{HEARTBEAT_MS, LEASE_MS, REPORT_LEASE_MS};
 use hermes_core::ports::queue::{
     DeliveredReport, Delivery, JobQueue, Lease, QueueDepth, QueueError, Receipt, WorkQueue,
 };
@@ -72,10 +72,12 @@ pub struct RedisOptions {
     pub prefix: String,
     /// Identity of this process, fresh with each start.
     pub identity: String,
-    /// A job or report whose lease was not renewed for this long goes to another consumer.
+    /// A job whose lease was not renewed for this long goes to another worker.
     pub lease: Duration,
     /// How often leases are renewed. Ended leases are looked for twice as often.
     pub heartbeat: Duration,
+    /// A report that its dispatcher did not renew for this long goes to another one; it renews three times as often.
+    pub report_lease: Duration,
 }
 
 impl RedisOptions {
@@ -86,6 +88,7 @@ impl RedisOptions {
             prefix: prefix.into(),
             identity: identity.into(),
             lease: Duration::from_millis(LEASE_MS),
+            report_lease: Duration::from_millis(REPORT_LEASE_MS),
             heartbeat: Duration::from_millis(HEARTBEAT_MS),
         }
     }
@@ -137,6 +140,7 @@ impl RedisQueue {
             scripts: Scripts::new(),
             identity: options.identity.clone(),
             lease: options.lease,
+            report_lease: options.report_lease,
             heartbeat: options.heartbeat,
             closed: CancellationToken::new(),
         };

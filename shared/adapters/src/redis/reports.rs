@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
-use hermes_core::ports::queue::DeliveredReport;
+use hermes_core::ports::queue::{DeliveredReport, QueueError};
 use hermes_core::wire::{ErrorClass, JobId, Report, ServiceError, WIRE_VERSION};
 
 use super::entry::{Entry, place};
 use super::inbox::Source;
 use super::keys::DISPATCHERS;
-use super::steps::Core;
+use super::steps::{Core, Terms};
 use crate::poison::failure;
 
 /// Holder of reports that their reader does not want; their leases have ended from the start.
@@ -124,8 +124,16 @@ impl Source for Reports {
         parse_receipt(&item.receipt).map_or("", |(entry, _)| entry)
     }
 
+    fn terms(&self, core: &Core) -> Terms {
+        core.reports()
+    }
+
+    async fn renew(&self, core: &Core, entries: &[String]) -> Result<Vec<String>, QueueError> {
+        core.renew_reports(entries).await
+    }
+
     async fn give_back(&self, core: &Core, items: Vec<DeliveredReport>) {
         let entries: Vec<&str> = items.iter().map(|item| self.entry(item)).collect();
-        self.leave(core, &entries, core.lease_ms()).await;
+        self.leave(core, &entries, core.reports().lease_ms()).await;
     }
 }

@@ -35,18 +35,38 @@ pub(super) struct Core {
     pub(super) identity: String,
     pub(super) lease: Duration,
     pub(super) heartbeat: Duration,
+    pub(super) report_lease: Duration,
     /// Cancelled when the queue is closed.
     pub(super) closed: CancellationToken,
 }
 
-impl Core {
-    pub(super) fn lease_ms(&self) -> u64 {
+/// How long what was taken is one's own, and how that is looked after.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// What is not renewed for this long goes to others.
+    pub(super) lease: Duration,
+    /// How often it is renewed.
+    pub(super) renew_every: Duration,
+    /// How often ended leases of others are looked for, and so how long a read may block.
+    pub(super) sweep_every: Duration,
+}
+
+impl Terms {
+    pub(super) fn lease_ms(self) -> u64 {
         u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
     }
+}
 
-    /// How often ended leases are looked for, and so how long a read may block.
-    pub(super) fn sweep_every(&self) -> Duration {
-        self.heartbeat / 2
+impl Core {
+    /// The terms of jobs.
+    pub(super) fn jobs(&self) -> Terms {
+        Terms { lease: self.lease, renew_every: self.heartbeat, sweep_every: self.heartbeat / 2 }
+    }
+
+    /// The terms of reports.
+    pub(super) fn reports(&self) -> Terms {
+        let lease = self.report_lease;
+        Terms { lease, renew_every: lease / 3, sweep_every: (self.heartbeat / 2).min(lease / 6) }
     }
 
     /// An invocation of `script` with those keys that belong to one worker key.
@@ -174,6 +194,19 @@ impl Core {
             }
         }
         Ok(leases)
+    }
+
+    /// Renews reports that this process has; gives those that it still has.
+    pub(super) async fn renew_reports(&self, entries: &[String]) -> Result<Vec<String>, QueueError> {
+        let mut renew = self.on(&self.scripts.renew, &[&self.keys.reports, &self.keys.revoked]);
+        renew.arg(DISPATCHERS).arg(&self.identity);
+        for entry in entries {
+            // Whether its job was revoked does not matter to a report.
+            renew.arg(entry).arg("");
+        }
+        let answers: Vec<String> = self.invoke(&renew).await?;
+        let held = entries.iter().zip(answers).filter(|(_, answer)| answer == "held");
+        Ok(held.map(|(entry, _)| entry.clone()).collect())
     }
 
     pub(super) async fn release(&self, deliveries: &[Delivery]) -> Result<(), QueueError> {

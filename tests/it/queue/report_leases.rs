@@ -1,0 +1,44 @@
+//! Reports are lent to dispatchers for a moment only: a dead one delays nothing, a slow one keeps what it has.
+
+use std::time::Duration;
+
+use hermes_adapters::redis::{RedisOptions, RedisQueue};
+use hermes_core::ports::queue::{JobQueue, WorkQueue};
+use hermes_tests::conformance::queue::{done, job, receive_one, soon, take_report};
+use hermes_tests::harness::redis::Redis;
+
+use super::world::RedisWorld;
+
+/// Short, so that many of them pass.
+const REPORT_LEASE: Duration = Duration::from_millis(300);
+
+async fn dispatcher(world: &RedisWorld, identity: &str) -> RedisQueue {
+    let mut options = RedisOptions::new(world.url.clone(), world.prefix.clone(), identity);
+    options.report_lease = REPORT_LEASE;
+    soon(RedisQueue::connect_with(&options)).await.expect("connected")
+}
+
+/// Milliseconds by the server's clock.
+async fn server_ms(redis: &Redis) -> u64 {
+    let time: (u64, u64) = redis::from_redis_value(redis.command(&["TIME"]).await).expect("a time");
+    time.0 * 1_000 + time.1 / 1_000
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_dispatcher_keeps_its_reports_and_those_of_a_dead_one_go_to_another() {
+    let world = RedisWorld::on(Redis::shared());
+    let (slow, heir) = (dispatcher(&world, "slow").await, dispatcher(&world, "heir").await);
+    let worker = world.queue("worker").await;
+    slow.publish(&[job(1)]).await.unwrap();
+    let delivery = receive_one(&worker).await;
+    worker.report(&delivery.receipt, &done(&delivery.job.id, &worker)).await.unwrap();
+    let taken = take_report(&slow).await;
+
+    let began = server_ms(&world.redis).await;
+    let waiting = tokio::spawn(async move { take_report(&heir).await });
+    while server_ms(&world.redis).await < began + 5 * 300 {
+        assert!(!waiting.is_finished(), "it is still being worked on");
+    }
+    drop(slow);
+    assert_eq!(soon(waiting).await.expect("no panic").report, taken.report);
+}
