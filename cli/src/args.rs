@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use hermes_adapters::settings::DatabaseUrl;
+use hermes_core::limits::AUDIT_SLACK_MS;
 use hermes_core::{Domain, PlanId, RunId, RunStatus, Timestamp, WebsiteId};
 use url::Url;
 
@@ -44,6 +46,8 @@ pub enum Command {
     Plans(Plans),
     /// Bring the schema of the configured database up to date
     Migrate,
+    /// Check that all that is stored is as it must be; reads only, also while others write
+    Audit(Audit),
 }
 
 /// Where the runs are.
@@ -190,6 +194,26 @@ pub enum PlansCommand {
     },
 }
 
+/// `hermes audit`.
+#[derive(Args, Debug)]
+pub struct Audit {
+    /// The database, such as sqlite:/path/hermes.db [default: database.url of the settings]
+    #[arg(long, value_name = "URL", value_parser = DatabaseUrl::parse)]
+    pub database: Option<DatabaseUrl>,
+    /// Begin after this run: the last one that an earlier audit told
+    #[arg(long, value_name = "RUN")]
+    pub after: Option<RunId>,
+    /// At most so many runs
+    #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Milliseconds that something may come later than it is due
+    #[arg(long, value_name = "MS", default_value_t = AUDIT_SLACK_MS)]
+    pub slack_ms: u64,
+    /// Write the result as one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Names a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -237,10 +261,14 @@ mod tests {
             "hermes runs --status done",
             "hermes runs --limit 0",
             "hermes up --listen here",
+            "hermes audit --database mysql://x/y",
+            "hermes audit --after 7",
+            "hermes audit --limit 0",
         ] {
             assert!(refused(line), "{line}");
         }
         assert!(!refused("hermes plans validate plan.yaml"));
         assert!(!refused("hermes show last --json"));
+        assert!(!refused("hermes audit --database sqlite:hermes.db --limit 5 --json"));
     }
 }

@@ -2,6 +2,7 @@
 //! the diagnosis and the ports, never an adapter; `main.rs` wires those in.
 
 pub mod api;
+pub mod audit;
 pub mod borders;
 pub mod engine;
 mod process;

@@ -1,5 +1,6 @@
 //! All integration tests, in one binary.
 
+mod audit;
 mod chaos;
 mod clocks;
 mod crawl_of_real_sites;

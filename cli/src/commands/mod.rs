@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod audit;
 mod cancel;
 mod migrate;
 mod plans;
@@ -42,6 +43,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Rerun(rerun) => rerun::execute(rerun, settings).await,
         Command::Plans(plans) => plans::execute(plans, settings).await,
         Command::Migrate => migrate::execute(settings).await,
+        Command::Audit(audit) => audit::execute(audit, settings).await,
     }
 }
 

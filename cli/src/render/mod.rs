@@ -1,5 +1,6 @@
 //! What people read: pure functions from data to text. Foreign text loses its control characters on the way.
 
+pub mod audit;
 pub mod diagnosis;
 pub mod plans;
 pub mod run;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use hermes_core::audit::Invariant;
 use hermes_core::kbase::{Fact, KbaseEvent};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +12,10 @@ use prometheus_client::registry::Registry;
 use std::sync::Mutex;
 
 type ByStatus = Family<Vec<(String, String)>, Counter>;
+
+fn by(invariant: Invariant) -> Vec<(String, String)> {
+    vec![("invariant".to_owned(), invariant.code().to_owned())]
+}
 
 /// The engine's counters, and a registry that others may add theirs to.
 pub struct Metrics {
@@ -24,6 +29,8 @@ pub struct Metrics {
     pub(super) publish_failures: Counter,
     pub(super) synthesis_failures: Counter,
     pub(super) refused_inputs: Counter,
+    pub(super) audit_runs: Counter,
+    audit_violations: Family<Vec<(String, String)>, Counter>,
     open_runs: Gauge<u64, AtomicU64>,
 }
 
@@ -40,6 +47,8 @@ impl Metrics {
             publish_failures: Counter::default(),
             synthesis_failures: Counter::default(),
             refused_inputs: Counter::default(),
+            audit_runs: Counter::default(),
+            audit_violations: Family::default(),
             open_runs: Gauge::default(),
         };
         metrics.register(|registry| {
@@ -52,9 +61,24 @@ impl Metrics {
             registry.register("publish_failures", "Failed publications", metrics.publish_failures.clone());
             registry.register("synthesis_failures", "Runs without a diagnosis", metrics.synthesis_failures.clone());
             registry.register("refused_inputs", "Inputs that the store refused", metrics.refused_inputs.clone());
+            registry.register("audit_runs", "Runs judged in the background", metrics.audit_runs.clone());
+            registry.register(
+                "audit_violations",
+                "Invariants found not to hold of a run",
+                metrics.audit_violations.clone(),
+            );
             registry.register("open_runs", "Runs in the store that are not settled", metrics.open_runs.clone());
         });
+        // A series that begins at zero can be watched before anything is wrong.
+        for invariant in Invariant::ALL {
+            drop(metrics.audit_violations.get_or_create(&by(invariant)));
+        }
         metrics
+    }
+
+    /// Counts a run of which an invariant does not hold.
+    pub(super) fn audit_violation(&self, invariant: Invariant) {
+        self.audit_violations.get_or_create(&by(invariant)).inc();
     }
 
     /// Adds metrics to the registry.

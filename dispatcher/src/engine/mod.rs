@@ -2,12 +2,13 @@
 //! killed dispatcher leaves nothing behind that another one, or the next start, does not pick up from the store.
 //!
 //! Four loops, each of which may run in any number of dispatchers at once: accept submissions, apply commands, apply
-//! what workers report, wake runs that are due; a fifth reconciles store and queue.
+//! what workers report, wake runs that are due; a fifth reconciles store and queue, a sixth judges what is stored.
 //!
 //! The order of everything that it does follows from the order of what happens to it and from [`EngineParts::entropy`]:
 //! maps are ordered and selects are biased, so that a simulation with a seed can be replayed.
 
 mod accept;
+mod audit;
 mod callback;
 mod console;
 mod metrics;
@@ -163,6 +164,7 @@ impl Engine {
         watched("reports", tokio::spawn(reports::run(shared.clone(), shutdown.clone())));
         watched("timers", tokio::spawn(timers::run(shared.clone(), shutdown.clone())));
         watched("reconcile", tokio::spawn(reconcile::run(shared.clone(), shutdown.clone())));
+        watched("audit", tokio::spawn(audit::run(shared.clone(), shutdown.clone())));
         Ok(Self { shared, submissions, commands })
     }
 

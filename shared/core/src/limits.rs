@@ -110,6 +110,18 @@ pub const COMMAND_TRIES: u32 = 3;
 pub const AUDIT_SLACK_MS: u64 = 30_000;
 /// Violations of one run that the auditor reports; one run may be damaged in thousands of places.
 pub const AUDIT_VIOLATIONS_PER_RUN_MAX: usize = 32;
+/// A dispatcher judges a page of the runs of the last day this often, one after the other, again and again.
+pub const AUDIT_EVERY_MS: u64 = 5_000;
+/// Runs that a dispatcher judges at a time.
+pub const AUDIT_PAGE_RUNS: usize = 20;
+/// How old a run may be when a dispatcher begins to judge it: older than any run that is still open.
+pub const AUDIT_WINDOW_MS: u64 = RUN_DURATION_MAX_MS + 60 * 60 * 1_000;
+/// Violations that a dispatcher remembers to have reported.
+pub const AUDIT_REPORTED_MAX: usize = 10_000;
+/// Events of a run that the auditor reads at a time: each may carry a whole result.
+pub const AUDIT_PAGE_EVENTS: usize = 64;
+/// A run that changes while it is judged is judged again, this often at most.
+pub const AUDIT_TRIES: u32 = 8;
 /// Bytes of a violation's description.
 pub const AUDIT_DETAIL_BYTES_MAX: usize = 512;
 

@@ -295,6 +295,7 @@ async fn connections_into_a_void_are_given_up_and_replaced() {
         lock_timeout: short,
         idle_transaction_timeout: short,
         patience: Duration::from_secs(2),
+        read_only: false,
     };
     let url = format!("postgres://hermes@127.0.0.1:{}/{name}", proxy.port);
     let store = Postgres::connect(&url, impatient).await.unwrap();

@@ -53,6 +53,10 @@ impl SqlWorld for SqliteWorld {
         connection.close().await
     }
 
+    async fn execute_unchecked(&self, sql: &str) -> Result<(), sqlx::Error> {
+        self.execute(&format!("PRAGMA foreign_keys = OFF; {sql}")).await
+    }
+
     async fn texts(&self, sql: &str) -> Vec<String> {
         let rows = self.connection().await.fetch_all(AssertSqlSafe(sql)).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Change, Claim, Committed, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, Transaction,
+    Change, Claim, Committed, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
 };
 use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId};
 
@@ -148,6 +148,14 @@ impl Store for SeenStore {
 
     async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
         self.0.on_store(self.store().open_runs(after, limit)).await
+    }
+
+    async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {
+        self.0.on_store(self.store().stored_runs(after, limit)).await
+    }
+
+    async fn orphans(&self, after: &str, up_to: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.0.on_store(self.store().orphans(after, up_to, limit)).await
     }
 
     async fn count_open(&self) -> Result<u64, StoreError> {

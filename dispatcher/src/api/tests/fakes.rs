@@ -9,7 +9,7 @@ use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::entropy::Entropy;
 use hermes_core::ports::queue::{DeliveredReport, JobQueue, QueueDepth, QueueError};
 use hermes_core::ports::store::{
-    Change, Claim, Committed, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, Transaction,
+    Change, Claim, Committed, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
 };
 use hermes_core::run::{Jitter, JobOrder};
 use hermes_core::wire::{Job, JobId};
@@ -144,6 +144,14 @@ impl Store for SwitchedStore {
 
     async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
         self.up().await?.open_runs(after, limit).await
+    }
+
+    async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {
+        self.up().await?.stored_runs(after, limit).await
+    }
+
+    async fn orphans(&self, after: &str, up_to: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.up().await?.orphans(after, up_to, limit).await
     }
 
     async fn count_open(&self) -> Result<u64, StoreError> {

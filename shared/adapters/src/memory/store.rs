@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Change, Claim, Committed, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, Transaction,
+    Change, Claim, Committed, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
 };
 use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId};
 use tokio::sync::Notify;
@@ -139,6 +139,16 @@ impl Store for MemoryStore {
 
     async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
         Ok(self.data().open_runs(after, limit))
+    }
+
+    async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {
+        let stored = |run: Run| StoredRun { key: run.id().to_string(), run: Ok(run), differing: Vec::new() };
+        Ok(self.data().stored_runs(after, limit).into_iter().map(stored).collect())
+    }
+
+    async fn orphans(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<String>, StoreError> {
+        // events are only written together with their run
+        Ok(Vec::new())
     }
 
     async fn count_open(&self) -> Result<u64, StoreError> {

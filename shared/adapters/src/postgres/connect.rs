@@ -43,7 +43,11 @@ impl Link {
         let link = Self { pool: RwLock::new(pool(&connect, &options)), given_up: AtomicU32::new(0), connect, options };
         let server: Server =
             link.deadline(async { sqlx::query_as(Server::QUERY).fetch_one(&link.pool()).await }).await?;
-        server.check()?;
+        if link.options.read_only {
+            server.check_readable()?
+        } else {
+            server.check()?
+        }
         Ok(link)
     }
 
@@ -148,10 +152,11 @@ fn pool(connect: &PgConnectOptions, options: &PostgresOptions) -> PgPool {
     let ms = |limit: Duration| limit.as_millis();
     let session = format!(
         "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
-         SET default_transaction_isolation = 'read committed'",
+         SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = {}",
         ms(options.statement_timeout),
         ms(options.lock_timeout),
         ms(options.idle_transaction_timeout),
+        options.read_only,
     );
     PgPoolOptions::new()
         .max_connections(options.connections)

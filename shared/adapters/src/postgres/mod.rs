@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: retries (the engine repeats a transition, which is idempotent) and reading from replicas.
 
+mod audit;
 mod connect;
 mod error;
 mod read;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Claim, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, Transaction,
+    Claim, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
 };
 use hermes_core::{EventId, Plan, PlanId, Run, RunId, Timestamp};
 use sqlx::migrate::Migrator;
@@ -41,6 +42,8 @@ pub struct PostgresOptions {
     /// How long an operation may take in all, connecting included, before this side gives it up: longer than the
     /// time-outs above, which the server keeps. It ends waiting for a server that has vanished.
     pub patience: Duration,
+    /// For reading only: the server refuses every write, and one that loses commits or is a replica will do.
+    pub read_only: bool,
 }
 
 impl Default for PostgresOptions {
@@ -51,6 +54,7 @@ impl Default for PostgresOptions {
             lock_timeout: Duration::from_secs(5),
             idle_transaction_timeout: Duration::from_secs(10),
             patience: Duration::from_secs(15),
+            read_only: false,
         }
     }
 }
@@ -125,6 +129,14 @@ impl Store for Postgres {
 
     async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
         self.inner.link.within(self.inner.open_runs(after, limit)).await
+    }
+
+    async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {
+        self.inner.link.within(self.inner.stored_runs(after, limit)).await
+    }
+
+    async fn orphans(&self, after: &str, up_to: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.inner.link.within(self.inner.orphans(after, up_to, limit)).await
     }
 
     async fn count_open(&self) -> Result<u64, StoreError> {

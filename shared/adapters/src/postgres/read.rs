@@ -96,7 +96,7 @@ impl Inner {
     }
 
     /// Brings plans into memory. One that is missing or unreadable stays out, and its runs are found to be corrupt.
-    async fn load_plans(
+    pub(super) async fn load_plans(
         &self,
         executor: impl PgExecutor<'_>,
         hashes: impl Iterator<Item = &str>,

@@ -25,12 +25,24 @@ impl Server {
         current_setting('server_encoding') AS encoding,
         pg_is_in_recovery() AS in_recovery";
 
+    /// Refuses a server that could not even be read from.
+    pub(super) fn check_readable(&self) -> Result<(), OpenError> {
+        if self.version_num < VERSION_MIN {
+            return Err(OpenError::Refused(format!("Postgres {} is too old: use 15 or newer", self.version)));
+        }
+        if self.encoding != "UTF8" {
+            return Err(OpenError::Refused(format!(
+                "the database is encoded in {}: create one with ENCODING 'UTF8' TEMPLATE template0",
+                self.encoding
+            )));
+        }
+        Ok(())
+    }
+
     /// Refuses a server under which an accepted run could be lost; the text says what to change.
     pub(super) fn check(&self) -> Result<(), OpenError> {
         let refuse = |text: String| Err(OpenError::Refused(text));
-        if self.version_num < VERSION_MIN {
-            return refuse(format!("Postgres {} is too old: use 15 or newer", self.version));
-        }
+        self.check_readable()?;
         if self.fsync == "off" {
             return refuse(
                 "Postgres runs with fsync=off, a crash of its machine would lose accepted runs: \
@@ -44,12 +56,6 @@ impl Server {
                  set synchronous_commit = on for the server, the database and the role of hermes"
                     .to_owned(),
             );
-        }
-        if self.encoding != "UTF8" {
-            return refuse(format!(
-                "the database is encoded in {}: create one with ENCODING 'UTF8' TEMPLATE template0",
-                self.encoding
-            ));
         }
         if self.in_recovery {
             return refuse("the server is a read-only replica: give the address of the primary".to_owned());
@@ -94,5 +100,12 @@ mod tests {
             let error = server.check().expect_err(remedy).to_string();
             assert!(error.contains(remedy), "{error}");
         }
+    }
+
+    #[test]
+    fn for_reading_a_replica_or_a_copy_without_fsync_will_do() {
+        assert!(Server { in_recovery: true, fsync: "off".to_owned(), ..good() }.check_readable().is_ok());
+        assert!(Server { version_num: 140_011, ..good() }.check_readable().is_err());
+        assert!(Server { encoding: "LATIN1".to_owned(), ..good() }.check_readable().is_err());
     }
 }

@@ -87,7 +87,11 @@ pub enum DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads `postgres://…` or `sqlite:PATH`.
+    ///
+    /// # Errors
+    /// What to write instead; it never quotes the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return if path.is_empty() {

@@ -4,6 +4,7 @@
 //! `synchronous=FULL`); reads go over a few read-only connections and see the last commit. There is no skipping of
 //! locked runs, because nobody else can hold a lock.
 
+mod audit;
 mod clock;
 mod error;
 mod lock;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Claim, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, Transaction,
+    Claim, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
 };
 use hermes_core::{EventId, Plan, PlanId, Run, RunId, Timestamp};
 use sqlx::migrate::{MigrateError, Migrator};
@@ -49,7 +50,8 @@ struct Inner {
     clock: clock::Clock,
     plans: PlanCache,
     damaged: Damaged,
-    lock: lock::Lock,
+    /// `None` for one who only reads.
+    lock: Option<lock::Lock>,
 }
 
 impl Sqlite {
@@ -72,14 +74,6 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(WAIT);
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(WAIT)
-                .max_lifetime(None)
-                .idle_timeout(None)
-                .test_before_acquire(false)
-        };
         let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await.map_err(failed)?;
         check_version(&version)?;
@@ -89,15 +83,38 @@ impl Sqlite {
             }
             other => OpenError::Refused(format!("cannot use {}: {other}", path.display())),
         })?;
-        let newest: Option<StoredTime> =
-            sqlx::query_scalar("SELECT created_at FROM kbase_events ORDER BY created_at DESC LIMIT 1")
-                .fetch_optional(&writer)
-                .await
-                .map_err(failed)?;
-        let clock = clock::Clock::after(newest.map_or(Timestamp::EPOCH, StoredTime::timestamp));
+        let clock = clock_of(&writer).await.map_err(failed)?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;
         let (plans, damaged) = (PlanCache::default(), Damaged::default());
-        Ok(Self { inner: Arc::new(Inner { writer, readers, clock, plans, damaged, lock }) })
+        Ok(Self { inner: Arc::new(Inner { writer, readers, clock, plans, damaged, lock: Some(lock) }) })
+    }
+
+    /// Opens the file for reading only, also while another process has it: it takes no lock and changes nothing in the
+    /// file. SQLite itself needs to write beside it (`-shm`), so the folder must be writable.
+    ///
+    /// # Errors
+    /// [`OpenError::Outdated`] for a schema that is older than this program, else [`OpenError::Unavailable`].
+    pub async fn open_to_read(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let failed = |error: sqlx::Error| {
+            OpenError::Unavailable(format!("cannot read {}: {}", path.display(), error::words(&error)))
+        };
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(WAIT);
+        let readers = pool(READERS).connect_with(options).await.map_err(failed)?;
+        let applied: Result<Vec<i64>, _> =
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&readers).await;
+        // A file without that table is empty, or none of ours.
+        let applied = match applied {
+            Err(sqlx::Error::Database(_)) => Vec::new(),
+            other => other.map_err(failed)?,
+        };
+        if let Some(missing) = MIGRATIONS.iter().find(|migration| !applied.contains(&migration.version)) {
+            let (version, what) = (missing.version, &missing.description);
+            return Err(OpenError::Outdated(format!("{} lacks version {version} ({what})", path.display())));
+        }
+        let clock = clock_of(&readers).await.map_err(failed)?;
+        let (plans, damaged, writer) = (PlanCache::default(), Damaged::default(), readers.clone());
+        Ok(Self { inner: Arc::new(Inner { writer, readers, clock, plans, damaged, lock: None }) })
     }
 
     /// Changes what [`owner_of`] gives to others.
@@ -105,7 +122,7 @@ impl Sqlite {
     /// # Errors
     /// If the lock file cannot be written.
     pub fn announce(&self, owner_note: &str) -> std::io::Result<()> {
-        self.inner.lock.announce(owner_note)
+        self.inner.lock.as_ref().map_or(Ok(()), |lock| lock.announce(owner_note))
     }
 
     /// Closes all connections, folds the log into the file and lets others have it.
@@ -115,8 +132,26 @@ impl Sqlite {
     pub async fn close(&self) -> std::io::Result<()> {
         self.inner.readers.close().await;
         self.inner.writer.close().await;
-        self.inner.lock.release()
+        self.inner.lock.as_ref().map_or(Ok(()), lock::Lock::release)
     }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(WAIT)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_before_acquire(false)
+}
+
+/// A clock that does not go back behind what was recorded.
+async fn clock_of(connections: &SqlitePool) -> Result<clock::Clock, sqlx::Error> {
+    let newest: Option<StoredTime> =
+        sqlx::query_scalar("SELECT created_at FROM kbase_events ORDER BY created_at DESC LIMIT 1")
+            .fetch_optional(connections)
+            .await?;
+    Ok(clock::Clock::after(newest.map_or(Timestamp::EPOCH, StoredTime::timestamp)))
 }
 
 fn check_version(version: &str) -> Result<(), OpenError> {
@@ -152,6 +187,14 @@ impl Store for Sqlite {
 
     async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
         self.inner.open_runs(after, limit).await
+    }
+
+    async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {
+        self.inner.stored_runs(after, limit).await
+    }
+
+    async fn orphans(&self, after: &str, up_to: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.inner.orphans(after, up_to, limit).await
     }
 
     async fn count_open(&self) -> Result<u64, StoreError> {

@@ -86,7 +86,7 @@ impl Inner {
     }
 
     /// Brings plans into memory. One that is missing or unreadable stays out, and its runs are found to be corrupt.
-    async fn load_plans(&self, hashes: impl Iterator<Item = &str>) -> Result<(), StoreError> {
+    pub(super) async fn load_plans(&self, hashes: impl Iterator<Item = &str>) -> Result<(), StoreError> {
         let missing: HashSet<&str> = hashes.filter(|hash| self.plans.get(hash).is_none()).collect();
         for hash in missing {
             let row: Option<PlanRow> = sqlx::query_as("SELECT hash, frozen FROM plans WHERE hash = ?")

@@ -10,11 +10,11 @@ mod plans;
 mod rows;
 mod time;
 
-pub use chosen::open;
+pub use chosen::{ReadOnly, open};
 pub use open::OpenError;
 
 pub(crate) use batch::{Accept, Batch, Owner, Update};
 pub(crate) use damaged::Damaged;
 pub(crate) use plans::PlanCache;
-pub(crate) use rows::{EventRow, ListingRow, PlanRow, PreviousRow, RunRow, VersionRow, count, number};
+pub(crate) use rows::{AuditRow, EventRow, ListingRow, PlanRow, PreviousRow, RunRow, VersionRow, count, number};
 pub(crate) use time::StoredTime;

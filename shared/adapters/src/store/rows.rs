@@ -4,9 +4,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use hermes_core::kbase::KbaseEvent;
-use hermes_core::ports::store::{RunListing, StoreError, StoredPlan};
+use hermes_core::ports::store::{RunListing, StoreError, StoredPlan, StoredRun};
 use hermes_core::run::RunState;
-use hermes_core::{EventId, Json, Plan, Run, RunId};
+use hermes_core::{EventId, Json, Plan, Run, RunId, RunSummary, Timestamp};
 use serde::de::DeserializeOwned;
 
 use super::StoredTime;
@@ -18,6 +18,26 @@ pub(crate) struct RunRow {
     pub(crate) plan_hash: String,
     pub(crate) last_seq: i64,
     pub(crate) state: String,
+}
+
+/// A whole row of `runs`, for the auditor. Times are text, so that one that is none does not spoil its page.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct AuditRow {
+    run_id: String,
+    website_id: String,
+    domain: String,
+    plan_id: String,
+    pub(crate) plan_hash: String,
+    status: String,
+    revision: i64,
+    last_seq: i64,
+    created_at: Option<String>,
+    started_at: Option<String>,
+    deadline_at: Option<String>,
+    wake_at: Option<String>,
+    settled_at: Option<String>,
+    summary: String,
+    state: String,
 }
 
 /// What a list shows of a row of `runs`.
@@ -107,6 +127,42 @@ impl RunRow {
             return Err(corrupt("runs", "state", &self.run_id, "it does not fit run_id and last_seq"));
         }
         Run::restore(plan, state).map_err(|error| corrupt("runs", "state", &self.run_id, error.detail))
+    }
+}
+
+impl AuditRow {
+    /// The run as it is stored; `plan` is the one with the row's `plan_hash`.
+    pub(crate) fn into_stored(self, plan: Option<Arc<Plan>>) -> StoredRun {
+        let row = RunRow {
+            run_id: self.run_id.clone(),
+            plan_hash: self.plan_hash.clone(),
+            last_seq: self.last_seq,
+            state: self.state.clone(),
+        };
+        let run = row.into_run(plan);
+        let differing = run.as_ref().map(|run| self.differing(run)).unwrap_or_default();
+        StoredRun { key: self.run_id, run, differing }
+    }
+
+    /// The columns that say something else than the state, which is what the engine goes by.
+    fn differing(&self, run: &Run) -> Vec<&'static str> {
+        let state = run.state();
+        let same_time = |column: &Option<String>, at: Option<Timestamp>| *column == at.map(|at| at.to_string());
+        let summary = serde_json::from_str::<RunSummary>(&self.summary);
+        let columns = [
+            ("website_id", self.website_id == state.website_id.as_str()),
+            ("domain", self.domain == state.domain.as_str()),
+            ("plan_id", self.plan_id == run.plan().id().as_str()),
+            ("status", self.status == state.status.as_str()),
+            ("revision", self.revision == i64::from(state.revision)),
+            ("created_at", same_time(&self.created_at, Some(state.created_at))),
+            ("started_at", same_time(&self.started_at, Some(state.started_at))),
+            ("deadline_at", same_time(&self.deadline_at, Some(state.deadline_at))),
+            ("wake_at", same_time(&self.wake_at, state.wake_at)),
+            ("settled_at", same_time(&self.settled_at, state.settled_at)),
+            ("summary", summary.is_ok_and(|summary| summary == run.summary())),
+        ];
+        columns.into_iter().filter(|(_, same)| !same).map(|(column, _)| column).collect()
     }
 }
 

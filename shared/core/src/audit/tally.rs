@@ -2,11 +2,14 @@
 
 use serde::Serialize;
 
+use super::Invariant;
 use crate::kbase::Fact;
 
 /// Counts of what was judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
+    /// Databases that were asked for damage in themselves.
+    pub stores: u64,
     /// Runs.
     pub runs: u64,
     /// Events of their logs.
@@ -36,6 +39,7 @@ pub struct Tally {
 impl Tally {
     /// Adds what another part of the audit went through.
     pub const fn add(&mut self, other: &Self) {
+        self.stores += other.stores;
         self.runs += other.runs;
         self.events += other.events;
         self.services += other.services;
@@ -48,6 +52,19 @@ impl Tally {
         self.skips += other.skips;
         self.diagnoses += other.diagnoses;
         self.notes += other.notes;
+    }
+
+    /// How many things of those that `invariant` speaks of were judged.
+    #[must_use]
+    pub const fn checked(&self, invariant: Invariant) -> u64 {
+        match invariant {
+            Invariant::SettlesInTime | Invariant::LogIsTheRun => self.runs,
+            Invariant::SettlesOnce | Invariant::DiagnosedOnce | Invariant::SettlementIsTrue => self.settlements,
+            Invariant::DependenciesFirst | Invariant::AttemptsInOrder | Invariant::TimeLimitsKept => self.attempts,
+            Invariant::TerminalIsFinal | Invariant::BelongsTogether => self.events,
+            Invariant::StoreIsSound => self.stores,
+            Invariant::SkipsExplained => self.skips,
+        }
     }
 
     pub(super) fn count(&mut self, fact: &Fact) {

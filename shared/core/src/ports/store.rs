@@ -173,6 +173,17 @@ pub struct RunListing {
     pub revision: u32,
 }
 
+/// A run as it is stored, readable or not: the auditor's view.
+#[derive(Debug)]
+pub struct StoredRun {
+    /// The run's id as it is stored. The next page begins after it, and it may be no [`RunId`].
+    pub key: String,
+    /// The run, or why it cannot be read.
+    pub run: Result<Run, StoreError>,
+    /// Columns beside the state that say something else than the state does.
+    pub differing: Vec<&'static str>,
+}
+
 /// The store. One value serves the whole process.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -188,6 +199,13 @@ pub trait Store: Send + Sync {
 
     /// Runs that are not settled, by id, after the run `after`, at most `limit`: the reconciler's view.
     async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError>;
+
+    /// Every run by its id as it is stored, after `after` (in the order of bytes, `""` is before all), at most `limit`.
+    /// What cannot be read is told, not left out.
+    async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError>;
+
+    /// Ids of runs that have events and no row, after `after` and, if it is given, up to `up_to`, at most `limit`.
+    async fn orphans(&self, after: &str, up_to: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
 
     /// How many runs are not settled; for metrics.
     async fn count_open(&self) -> Result<u64, StoreError>;

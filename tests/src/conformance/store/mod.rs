@@ -3,6 +3,7 @@
 //! [`sql_store_conformance!`](crate::sql_store_conformance).
 
 pub mod accept;
+pub mod audit;
 pub mod claim;
 pub mod list;
 pub mod log;
@@ -40,6 +41,11 @@ pub trait StoreWorld: Send + Sync + Sized {
 pub trait SqlWorld: StoreWorld {
     /// Executes statements.
     async fn execute(&self, sql: &str) -> Result<(), sqlx::Error>;
+
+    /// Executes a statement although it leaves rows that refer to rows which are not there.
+    async fn execute_unchecked(&self, sql: &str) -> Result<(), sqlx::Error> {
+        self.execute(sql).await
+    }
 
     /// The first column of a query's rows, as text.
     async fn texts(&self, sql: &str) -> Vec<String>;
@@ -106,6 +112,11 @@ macro_rules! store_conformance {
             a_website_without_another_run_has_no_previous_diagnosis,
             thousands_of_events_of_one_instant_keep_their_order,
         );
+        $crate::store_conformance!(@cases $world, audit:
+            stored_runs_come_by_id_in_pages,
+            an_audit_of_whole_runs_finds_nothing,
+            an_audit_reads_long_logs_to_their_end,
+        );
         $crate::store_conformance!(@cases $world, plans:
             each_new_content_is_a_new_version,
             the_same_content_gives_the_version_that_is_there,
@@ -137,7 +148,11 @@ macro_rules! store_conformance {
 #[macro_export]
 macro_rules! sql_store_conformance {
     ($world:ty) => {
-        $crate::sql_store_conformance!(@cases $world:
+        $crate::sql_store_conformance!(@cases $world, audit:
+            each_damage_is_found_by_an_audit,
+            events_without_their_run_are_found,
+        );
+        $crate::sql_store_conformance!(@cases $world, sql:
             all_run_status_events_of_a_website_come_newest_first,
             the_events_of_a_run_ordered_by_time_are_its_log,
             a_damaged_state_is_left_out_of_claims_and_told_when_read,
@@ -147,12 +162,12 @@ macro_rules! sql_store_conformance {
             everything_is_there_after_opening_again,
         );
     };
-    (@cases $world:ty: $($case:ident,)*) => {
+    (@cases $world:ty, $group:ident: $($case:ident,)*) => {
         $(
             #[tokio::test]
             async fn $case() {
                 let world = <$world as $crate::conformance::store::StoreWorld>::fresh().await;
-                $crate::conformance::store::soon($crate::conformance::store::sql::$case(&world)).await;
+                $crate::conformance::store::soon($crate::conformance::store::$group::$case(&world)).await;
             }
         )*
     };

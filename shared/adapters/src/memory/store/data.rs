@@ -122,6 +122,11 @@ impl Data {
         runs.filter(|run| !run.status().is_settled()).take(limit).cloned().collect()
     }
 
+    pub(super) fn stored_runs(&self, after: &str, limit: usize) -> Vec<Run> {
+        let runs = self.runs.values().filter(|run| *run.id().to_string() > *after);
+        runs.take(limit).cloned().collect()
+    }
+
     pub(super) fn count_open(&self) -> u64 {
         self.wakes.len() as u64
     }

@@ -128,6 +128,7 @@ fn a_whole_log_has_no_violation_and_is_counted() {
     let (violations, tally) = audit.finish();
     assert_eq!(violations, []);
     let expected = Tally {
+        stores: 0,
         runs: 1,
         events: world.log.len() as u64,
         services: 4,
@@ -142,6 +143,8 @@ fn a_whole_log_has_no_violation_and_is_counted() {
         notes: 0,
     };
     assert_eq!(tally, expected);
+    let unchecked = Invariant::ALL.into_iter().filter(|invariant| tally.checked(*invariant) == 0);
+    assert_eq!(unchecked.collect::<Vec<_>>(), [Invariant::StoreIsSound], "it needs the database");
     let mut twice = tally;
     twice.add(&tally);
     assert_eq!((twice.events, twice.executions), (tally.events * 2, 14));
