@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 
 use hermes_adapters::postgres::{Postgres, PostgresOptions};
 use hermes_core::audit::RunAudit;
-use hermes_core::kbase::{Fact, KbaseEvent};
+use hermes_core::kbase::{Fact, KbaseEvent, QueuedService};
 use hermes_core::limits::AUDIT_SLACK_MS;
 use hermes_core::ports::store::Store;
 use hermes_core::wire::JobId;
@@ -43,6 +43,8 @@ pub struct Found {
     pub statuses: BTreeMap<String, u64>,
     /// When runs settled, in order.
     pub settled: Vec<Ms>,
+    /// When a job was handed to the queue.
+    pub queued: HashMap<String, Ms>,
     /// When the result of an attempt was recorded, by job.
     pub recorded: HashMap<String, Ms>,
     /// Reports that came too late to count.
@@ -194,6 +196,12 @@ fn a_run_is_sound(
                 match execution_of(by_job, &job, result.data.get()) {
                     Some(at) => drop(completed.insert(result.service.to_string(), (job, at))),
                     None => verdict.broken("I10", format!("no execution of {job} gave its result")),
+                }
+            }
+            Ok(Fact::WaveQueued { services, .. }) => {
+                for QueuedService { service, attempt, .. } in services {
+                    let job = JobId { run_id, service, attempt }.to_string();
+                    verdict.found.queued.insert(job, ours(event.created_at));
                 }
             }
             Ok(Fact::LateReported { .. }) => verdict.found.late += 1,

@@ -65,6 +65,7 @@ pub fn recovery(hits: &[Hit], found: &Found, executions: &[Execution]) -> Recove
         }
     }
     reports_around_kills(hits, found, executions, &mut samples);
+    what_the_queue_lost(hits, found, executions, &mut samples);
     samples.into_iter().filter_map(|(name, times)| Some((name, Times::of(times)?))).collect()
 }
 
@@ -104,10 +105,33 @@ fn reports_around_kills(
     }
 }
 
+/// A queue that lost everything: until a job that waited in it is executed, and until a result whose report was in it is
+/// recorded.
+fn what_the_queue_lost(hits: &[Hit], found: &Found, executions: &[Execution], samples: &mut BTreeMap<String, Vec<Ms>>) {
+    let began = times_by_job(executions);
+    for hit in hits.iter().filter(|hit| matches!(hit.kind, Kind::Flush | Kind::KillRedis)) {
+        let waited = found.queued.iter().filter(|(_, queued)| **queued < hit.began).filter_map(|(job, _)| {
+            let first = began.get(job.as_str())?.iter().min()?;
+            (*first > hit.over).then_some(first - hit.over)
+        });
+        let reported = executions.iter().filter_map(|execution| {
+            execution.answered.filter(|at| (hit.began - ON_ITS_WAY_MS..hit.began).contains(at))?;
+            let recorded = found.recorded.get(&execution.job)?;
+            (*recorded > hit.over).then_some(recorded - hit.over)
+        });
+        let lost: Vec<Ms> = waited.chain(reported).collect();
+        if undisturbed(hits, hit) {
+            let name = format!("{}: until what it lost goes on, all else well", hit.kind);
+            samples.entry(name).or_default().extend(&lost);
+        }
+        samples.entry(format!("{}: until what it lost goes on", hit.kind)).or_default().extend(lost);
+    }
+}
+
 /// Whether nothing was wrong with the servers and the lines for a while before and after.
 fn undisturbed(hits: &[Hit], hit: &Hit) -> bool {
     const WHILE_MS: Ms = 5_000;
-    hits.iter().all(|other| {
+    hits.iter().filter(|other| other.began != hit.began).all(|other| {
         let a_process = matches!(
             other.kind,
             Kind::KillWorker | Kind::KillDispatcher | Kind::RollWorker | Kind::RollDispatcher | Kind::Slices
