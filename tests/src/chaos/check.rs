@@ -26,6 +26,8 @@ use super::world::{PREFIX, World, log_name};
 
 /// Events of a run that are read at a time.
 const PAGE: usize = 1_000;
+/// How often a run is read before it counts as unreadable.
+const READ_TRIES: u32 = 4;
 
 /// Something that must not be.
 #[derive(Clone, Debug, Serialize)]
@@ -142,7 +144,19 @@ pub(super) fn promises_are_kept(verdict: &mut Verdict, promises: &[Promise], key
     }
 }
 
+/// A run with its log, also on a machine that is busy with something else.
 async fn whole(store: &dyn Store, run_id: RunId) -> Result<(Run, Vec<KbaseEvent>), String> {
+    let mut read = read(store, run_id).await;
+    for _ in 1..READ_TRIES {
+        if read.is_ok() {
+            break;
+        }
+        read = self::read(store, run_id).await;
+    }
+    read
+}
+
+async fn read(store: &dyn Store, run_id: RunId) -> Result<(Run, Vec<KbaseEvent>), String> {
     let run = store.run(run_id).await.map_err(|error| error.to_string())?.ok_or("it is not there")?;
     let mut events: Vec<KbaseEvent> = Vec::new();
     loop {

@@ -42,6 +42,8 @@ pub enum End {
     Aborted(String),
     /// After our `SIGTERM`, with this code.
     Terminated(i32),
+    /// By our `SIGTERM`, before it had said its first word: it could not yet listen to signals.
+    Unborn,
     /// Not within its time after our `SIGTERM`.
     Overdue,
     /// By itself, with this code (negative: by this signal).
@@ -99,6 +101,8 @@ struct State {
     pid: Option<u32>,
     armed: Option<String>,
     calm: bool,
+    /// How long the log was when this life began.
+    log_begin: u64,
     ended: Vec<Life>,
 }
 
@@ -188,9 +192,11 @@ impl Supervisor {
         let mut stopped = false;
         while !stopped {
             let (mut child, armed) = self.spawn();
+            let log_begin = lock(&self.state).log_begin;
             let life = lock(&self.state).life;
             let (asked, status) = live(&mut child, &mut orders).await;
-            let end = how(asked.as_ref().map(|(order, _)| order), status, armed);
+            let silent = std::fs::metadata(&self.spec.log).is_ok_and(|log| log.len() == log_begin);
+            let end = how(asked.as_ref().map(|(order, _)| order), status, armed, silent);
             {
                 let mut state = lock(&self.state);
                 (state.pid, state.armed) = (None, None);
@@ -223,6 +229,7 @@ impl Supervisor {
             command.env("FAILPOINTS", format!("{border}={border_percent}%return"));
         }
         let file = log_file(log, state.life);
+        state.log_begin = file.metadata().map_or(0, |log| log.len());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).kill_on_drop(true);
         let child = command.spawn().expect("setpriv (Debian package util-linux) starts the program");
         (state.pid, state.armed) = (child.id(), armed.clone());
@@ -254,12 +261,14 @@ async fn live(child: &mut Child, orders: &mut mpsc::Receiver<Ordered>) -> (Optio
     (asked, None)
 }
 
-fn how(asked: Option<&Order>, status: Option<ExitStatus>, armed: Option<String>) -> End {
+fn how(asked: Option<&Order>, status: Option<ExitStatus>, armed: Option<String>, silent: bool) -> End {
     const SIGABRT: i32 = 6;
+    const SIGTERM: i32 = 15;
     let Some(status) = status else { return End::Overdue };
     match (asked, status.signal(), armed) {
         (_, Some(SIGABRT), Some(border)) => End::Aborted(border),
         (Some(Order::Kill), _, _) => End::Killed,
+        (Some(Order::Terminate | Order::Stop), Some(SIGTERM), _) if silent => End::Unborn,
         (Some(Order::Terminate | Order::Stop), None, _) => End::Terminated(status.code().unwrap_or_default()),
         (_, signal, _) => End::ByItself(status.code().or(signal.map(|signal| -signal)).unwrap_or_default()),
     }

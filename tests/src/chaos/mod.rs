@@ -143,7 +143,7 @@ async fn tell(
     for Life { end, .. } in lives {
         match end {
             End::Aborted(border) => *aborted.entry(border.clone()).or_default() += 1,
-            End::Killed | End::Terminated(_) | End::Overdue | End::ByItself(_) => {
+            End::Killed | End::Terminated(_) | End::Unborn | End::Overdue | End::ByItself(_) => {
                 *ends.entry(format!("{end:?}")).or_default() += 1;
             }
         }
