@@ -72,9 +72,11 @@ impl Process {
 
     /// Does `work` as long as the process lives; a dead process waits for ever.
     pub(super) async fn alive<T>(&self, work: impl Future<Output = T>) -> T {
-        match self.dead.run_until_cancelled(work).await {
-            Some(done) => done,
-            None => std::future::pending().await,
+        tokio::select! {
+            biased;
+            // First, so that nothing is done by the dead.
+            () = self.dead.cancelled() => std::future::pending().await,
+            done = work => done,
         }
     }
 
