@@ -61,6 +61,8 @@ pub(super) enum Kind {
     KeyReused,
     /// A defect of ours.
     Internal,
+    /// What is asked for is stored, but cannot be read.
+    StoredDataCorrupt,
     /// The store does not answer.
     StoreUnavailable,
     /// More is asked than can be taken on at the moment.
@@ -74,7 +76,7 @@ pub(super) enum Kind {
 impl Kind {
     /// All kinds; a test pins their status codes.
     #[cfg(test)]
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::InvalidJson,
         Self::InvalidHeader,
         Self::UnknownPlan,
@@ -96,6 +98,7 @@ impl Kind {
         Self::InvalidPlan,
         Self::KeyReused,
         Self::Internal,
+        Self::StoredDataCorrupt,
         Self::StoreUnavailable,
         Self::Overloaded,
         Self::TimedOut,
@@ -128,6 +131,9 @@ impl Kind {
             Self::InvalidPlan => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-plan", "Invalid plan"),
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency key reused"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+            Self::StoredDataCorrupt => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "stored-data-corrupt", "Stored data corrupt")
+            }
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Store unavailable"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
             Self::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "timed-out", "Timed out"),
@@ -202,6 +208,15 @@ impl Problem {
             .caused_by(cause)
     }
 
+    fn corrupt(cause: String) -> Self {
+        Self::new(
+            Kind::StoredDataCorrupt,
+            "What is stored under this name cannot be read. Nothing else is affected; the log has more under the \
+             X-Request-Id. Tell the operator.",
+        )
+        .caused_by(cause)
+    }
+
     /// The kind.
     #[cfg(test)]
     pub(super) const fn kind(&self) -> Kind {
@@ -256,7 +271,8 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Conflict(_) | StoreError::Unavailable(_) => Self::unavailable(text),
             StoreError::Full(_) => Self::full(text),
-            StoreError::Corrupt { .. } | StoreError::Defect(_) => Self::internal(text),
+            StoreError::Corrupt { .. } => Self::corrupt(text),
+            StoreError::Defect(_) => Self::internal(text),
         }
     }
 }
@@ -280,6 +296,7 @@ impl From<CommandError> for Problem {
             CommandError::Illegal(illegal) => Self::from(illegal),
             CommandError::Unavailable(cause) => Self::unavailable(cause),
             CommandError::Full(cause) => Self::full(cause),
+            CommandError::Corrupt(cause) => Self::corrupt(cause),
         }
     }
 }
@@ -383,6 +400,7 @@ mod tests {
             "InvalidPlan 422 invalid-plan",
             "KeyReused 422 idempotency-key-reused",
             "Internal 500 internal",
+            "StoredDataCorrupt 500 stored-data-corrupt",
             "StoreUnavailable 503 store-unavailable",
             "Overloaded 503 overloaded",
             "TimedOut 503 timed-out",

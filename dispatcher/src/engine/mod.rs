@@ -9,7 +9,9 @@
 
 mod accept;
 mod audit;
+mod backlog;
 mod callback;
+mod commands;
 mod console;
 mod metrics;
 mod outage;
@@ -75,6 +77,7 @@ struct Shared {
     metrics: Metrics,
     watchers: watch::Watchers,
     timer: Notify,
+    backlog: backlog::Backlog,
     /// Cancelled when a loop has ended although nobody asked it to.
     broken: CancellationToken,
 }
@@ -133,6 +136,9 @@ pub enum CommandError {
     /// The store is out of space.
     #[error("{0}")]
     Full(String),
+    /// The run is there, but its row cannot be read.
+    #[error("{0}")]
+    Corrupt(String),
 }
 
 impl Engine {
@@ -154,13 +160,14 @@ impl Engine {
             metrics: Metrics::new(),
             watchers: watch::Watchers::default(),
             timer: Notify::new(),
+            backlog: backlog::Backlog::default(),
             broken: CancellationToken::new(),
         });
         let (submissions, submitted) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
         let (commands, commanded) = mpsc::channel(COMMANDS_WAITING_MAX);
         let watched = |name, work| tasks.spawn(watch_over(name, work, shared.broken.clone(), shutdown.clone()));
         watched("accept", tokio::spawn(accept::run(shared.clone(), submitted, shutdown.clone())));
-        watched("commands", tokio::spawn(transition::run_commands(shared.clone(), commanded, shutdown.clone())));
+        watched("commands", tokio::spawn(commands::run(shared.clone(), commanded, shutdown.clone())));
         watched("reports", tokio::spawn(reports::run(shared.clone(), shutdown.clone())));
         watched("timers", tokio::spawn(timers::run(shared.clone(), shutdown.clone())));
         watched("reconcile", tokio::spawn(reconcile::run(shared.clone(), shutdown.clone())));

@@ -7,7 +7,7 @@ use hermes_core::ports::queue::{DeliveredReport, QueueError};
 use hermes_core::ports::store::StoreError;
 use hermes_core::run::{Event, Illegal};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::outage::{BatchSize, Outage};
 use super::transition::{Input, Reply};
@@ -24,7 +24,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
         let delivered = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            delivered = shared.queue.reports(batch.runs()) => delivered,
+            delivered = shared.backlog.reports(shared.queue.as_ref(), batch.runs()) => delivered,
         };
         match delivered {
             Ok(delivered) => {
@@ -86,6 +86,12 @@ impl Shared {
             match outcome {
                 Ok(_) => {}
                 Err(CommandError::NotFound) => debug!(run.id = %input.run_id, "report about an unknown run, dropped"),
+                Err(CommandError::Corrupt(error)) => {
+                    // Not kept: it would come again and again. Once the row is repaired, the reconciler finds that
+                    // nobody has the job, and the attempt is made again.
+                    self.metrics.refused_inputs.inc();
+                    error!(run.id = %input.run_id, error, "report about a damaged run, dropped");
+                }
                 Err(CommandError::Illegal(error @ (Illegal::UnknownService(_) | Illegal::UnknownAttempt { .. }))) => {
                     warn!(run.id = %input.run_id, error = %error, "report that fits no attempt, dropped");
                 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hermes_core::limits::TIMER_POLL_MS;
 use hermes_core::ports::store::StoreError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -20,20 +21,27 @@ const LOCKED_PAUSE_MS: u64 = 100;
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut outage = Outage::none("timers");
     let mut batch = BatchSize::full();
+    // Nobody knows for how long no dispatcher was there.
+    shared.backlog.head_start(Duration::ZERO, &shutdown).await;
+    let mut answered = Instant::now();
     while !shutdown.is_cancelled() {
         let woken = match shared.wake_due(batch.runs()).await {
             Ok(woken) if woken >= batch.runs() => {
+                answered = Instant::now();
                 batch.grow();
                 continue;
             }
             Ok(woken) => woken,
             Err(error) => {
+                outage.pause(&error, &shutdown).await;
                 // Only what takes too long is tried in parts: a run that the store refuses is the oldest of what is
                 // due, and in a batch of one it would be all that is ever tried.
                 if matches!(error, StoreError::Unavailable(_)) {
                     batch.shrink();
+                    shared.store_is_back(&mut outage, &shutdown).await;
+                    shared.backlog.head_start(answered.elapsed(), &shutdown).await;
+                    answered = Instant::now();
                 }
-                outage.pause(&error, &shutdown).await;
                 continue;
             }
         };
@@ -46,6 +54,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             }
         };
         outage.over();
+        answered = Instant::now();
         // What is due and was not woken is locked by another dispatcher: do not spin on it.
         let least_ms = if woken == 0 { LOCKED_PAUSE_MS } else { 1 };
         let pause = Duration::from_millis(if next_ms == 0 { least_ms } else { next_ms.min(TIMER_POLL_MS) });
@@ -54,6 +63,18 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             () = shared.timer.notified() => {}
             () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+impl Shared {
+    /// Returns when the store answers.
+    async fn store_is_back(&self, outage: &mut Outage, shutdown: &CancellationToken) {
+        while !shutdown.is_cancelled() {
+            match self.store.ping().await {
+                Ok(()) => return,
+                Err(error) => outage.pause(&error, shutdown).await,
+            }
         }
     }
 }

@@ -4,20 +4,17 @@
 //! not delivered is found by the reconciler, and a cause that comes again is a no-op.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hermes_core::kbase::KbaseEvent;
-use hermes_core::limits::{COMMAND_TRIES, DELIVER_WITHIN_MS, TRANSITION_RUNS_MAX};
+use hermes_core::limits::DELIVER_WITHIN_MS;
 use hermes_core::ports::store::{Change, Claim, StoreError, Transaction};
 use hermes_core::run::{Decision, Effect, Event, Illegal, JobOrder, decide};
 use hermes_core::wire::{ErrorClass, Outcome as Reported, Report, ServiceError};
 use hermes_core::{Run, RunId, Timestamp};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::outage::Outage;
 use super::{CommandError, Shared, console, synthesis};
 use crate::borders;
 
@@ -70,46 +67,19 @@ struct Taken {
 
 type Outcome = Result<Result<Run, CommandError>, StoreError>;
 
-/// Applies what clients command.
-pub(super) async fn run_commands(
-    shared: Arc<Shared>,
-    mut commands: mpsc::Receiver<Input>,
-    shutdown: CancellationToken,
-) {
-    let mut outage = Outage::none("commands");
-    let mut batch = Vec::with_capacity(TRANSITION_RUNS_MAX);
-    loop {
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            count = commands.recv_many(&mut batch, TRANSITION_RUNS_MAX) => if count == 0 { return },
-        }
-        let inputs: Vec<Input> = std::mem::take(&mut batch);
-        for tried in 1..=COMMAND_TRIES {
-            match shared.apply(&inputs).await {
-                Ok(outcomes) => {
-                    outage.over();
-                    answer(inputs, outcomes);
-                    break;
-                }
-                Err(error) if tried == COMMAND_TRIES => {
-                    let refused = inputs.iter().map(|_| Err(refusal(&error))).collect();
-                    answer(inputs, refused);
-                    break;
-                }
-                Err(error) => outage.pause(&error, &shutdown).await,
-            }
-        }
-    }
+/// A transition whose commit got no answer: it may be in the store.
+pub(super) struct Lost {
+    /// One of its events. A transaction is written whole or not at all, so this one stands for all of it.
+    witness: KbaseEvent,
+    outcomes: Vec<Result<Run, CommandError>>,
+    delivery: Vec<(Run, Outbox)>,
 }
 
-fn answer(inputs: Vec<Input>, outcomes: Vec<Result<Run, CommandError>>) {
-    for (input, outcome) in inputs.into_iter().zip(outcomes) {
-        match input.reply {
-            Reply::None => {}
-            // The client may have gone; what it commanded stands.
-            Reply::Command(reply) => drop(reply.send(outcome)),
-        }
+impl Lost {
+    /// Whether it was committed. `transaction` has locked the same runs, so that whatever came of it has come.
+    async fn is_there(&self, transaction: &mut dyn Transaction) -> Result<bool, StoreError> {
+        let there = transaction.events(&[self.witness.event_id]).await?;
+        Ok(there.first() == Some(&self.witness))
     }
 }
 
@@ -122,11 +92,14 @@ fn without_result(event: &Event, refused: &StoreError) -> Option<Event> {
     Some(Event::Reported { report: Report { outcome, ..report.clone() }, jitter: *jitter })
 }
 
-fn refusal(error: &StoreError) -> CommandError {
-    match error {
-        StoreError::Full(_) => CommandError::Full(error.to_string()),
-        StoreError::Conflict(_) | StoreError::Unavailable(_) | StoreError::Corrupt { .. } | StoreError::Defect(_) => {
-            CommandError::Unavailable(error.to_string())
+impl From<&StoreError> for CommandError {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Full(_) => Self::Full(error.to_string()),
+            StoreError::Conflict(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Corrupt { .. }
+            | StoreError::Defect(_) => Self::Unavailable(error.to_string()),
         }
     }
 }
@@ -137,7 +110,7 @@ impl Shared {
     ///
     /// Inputs that the store refuses together for a reason in one of them are applied one by one.
     pub(super) async fn apply(&self, inputs: &[Input]) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
-        match self.transition(inputs).await {
+        match self.transition(inputs, &mut None).await {
             Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) if inputs.len() > 1 => {
                 let mut outcomes = Vec::with_capacity(inputs.len());
                 for input in inputs {
@@ -155,15 +128,18 @@ impl Shared {
 
     /// One input; a refusal by the store is logged and final, so that it cannot come again for ever.
     async fn apply_alone(&self, input: &Input) -> Outcome {
-        match self.transition(std::slice::from_ref(input)).await {
+        match self.transition(std::slice::from_ref(input), &mut None).await {
             Ok(mut outcomes) => Ok(outcomes.remove(0)),
-            Err(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
-                self.metrics.refused_inputs.inc();
-                error!(run.id = %input.run_id, error = %error, "the store refuses what happened to a run");
-                self.settle_refused(input, &error).await
-            }
+            Err(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. })) => self.refuse(input, &error).await,
             Err(error) => Err(error),
         }
+    }
+
+    /// Takes note that the store refuses an input for good.
+    pub(super) async fn refuse(&self, input: &Input, error: &StoreError) -> Outcome {
+        self.metrics.refused_inputs.inc();
+        error!(run.id = %input.run_id, error = %error, "the store refuses what happened to a run");
+        self.settle_refused(input, error).await
     }
 
     /// A final report that the store refuses becomes a failure of its service: else the job, which has left the
@@ -171,38 +147,67 @@ impl Shared {
     async fn settle_refused(&self, input: &Input, refused: &StoreError) -> Outcome {
         if let Some(event) = without_result(&input.event, refused) {
             let substitute = Input { run_id: input.run_id, event, reply: Reply::None };
-            match self.transition(std::slice::from_ref(&substitute)).await {
+            match self.transition(std::slice::from_ref(&substitute), &mut None).await {
                 Ok(mut outcomes) => return Ok(outcomes.remove(0)),
                 Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Err(refusal(refused)))
+        Ok(Err(CommandError::from(refused)))
     }
 
-    async fn transition(&self, inputs: &[Input]) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
+    /// One transaction for all inputs. If its commit gets no answer, `lost` remembers it; given to the next try, the
+    /// same inputs are not applied twice.
+    pub(super) async fn transition(
+        &self,
+        inputs: &[Input],
+        lost: &mut Option<Lost>,
+    ) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
         let mut ids: Vec<RunId> = inputs.iter().map(|input| input.run_id).collect();
         ids.sort_unstable();
         ids.dedup();
         let mut transaction = self.store.begin(Claim::Runs(&ids)).await?;
         let now = transaction.now();
+        if let Some(before) = lost
+            && before.is_there(transaction.as_mut()).await?
+        {
+            // For its locks; whatever becomes of this commit, the one before it stands.
+            drop(transaction.commit(Vec::new()).await);
+            let Lost { outcomes, delivery, .. } = lost.take().expect("it was just looked at");
+            self.deliver(delivery, now).await;
+            return Ok(outcomes);
+        }
+        *lost = None;
+        let unreadable: BTreeMap<RunId, String> = transaction.unreadable().iter().cloned().collect();
         let mut taken = take(transaction.as_mut());
-        let illegal: Vec<Option<CommandError>> = inputs
+        let refused: Vec<Option<CommandError>> = inputs
             .iter()
-            .map(|input| match taken.get_mut(&input.run_id) {
-                Some(run) => run.decide(&input.event, now).err().map(CommandError::Illegal),
-                None => Some(CommandError::NotFound),
+            .map(|input| match (taken.get_mut(&input.run_id), unreadable.get(&input.run_id)) {
+                (Some(run), _) => run.decide(&input.event, now).err().map(CommandError::Illegal),
+                (None, Some(reason)) => Some(CommandError::Corrupt(reason.clone())),
+                (None, None) => Some(CommandError::NotFound),
             })
             .collect();
-        let runs = self.finish(transaction, taken).await?;
-        Ok(illegal
-            .into_iter()
-            .zip(inputs)
-            .map(|(illegal, input)| match illegal {
-                Some(error) => Err(error),
-                None => runs.get(&input.run_id).cloned().ok_or(CommandError::NotFound),
-            })
-            .collect())
+        let committed = self.commit(transaction, &mut taken).await;
+        let outcomes = refused.into_iter().zip(inputs).map(|(refused, input)| match refused {
+            Some(error) => Err(error),
+            None => Ok(taken.get(&input.run_id).expect("what is not refused was taken").run.clone()),
+        });
+        let outcomes = outcomes.collect();
+        let delivery: Vec<(Run, Outbox)> = taken.into_values().map(|taken| (taken.run, taken.outbox)).collect();
+        match committed {
+            Ok(()) => {
+                self.deliver(delivery, now).await;
+                Ok(outcomes)
+            }
+            Err(error) => {
+                let witness = delivery.iter().find_map(|(_, outbox)| outbox.events.first()).cloned();
+                if let (StoreError::Unavailable(_), Some(witness)) = (&error, witness) {
+                    *lost = Some(Lost { witness, outcomes, delivery });
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Wakes due runs, at most `limit`; gives how many there were.
@@ -223,7 +228,7 @@ impl Shared {
         let mut refused = None;
         for run_id in &due {
             let input = Input { run_id: *run_id, event: Event::Woken, reply: Reply::None };
-            match self.transition(std::slice::from_ref(&input)).await {
+            match self.transition(std::slice::from_ref(&input), &mut None).await {
                 Ok(_) => {}
                 Err(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
                     error!(run.id = %run_id, error = %error, "the store refuses what is due of a run");
@@ -243,18 +248,19 @@ impl Shared {
         for run in taken.values_mut() {
             run.decide(&Event::Woken, now).expect("every run may be woken");
         }
-        self.finish(transaction, taken).await?;
+        self.commit(transaction, &mut taken).await?;
+        self.deliver(taken.into_values().map(|taken| (taken.run, taken.outbox)).collect(), now).await;
         Ok(count)
     }
 
-    /// Diagnoses, commits, delivers; gives the runs as they are now.
-    async fn finish(
+    /// Diagnoses and commits.
+    async fn commit(
         &self,
         mut transaction: Box<dyn Transaction>,
-        mut taken: BTreeMap<RunId, Taken>,
-    ) -> Result<BTreeMap<RunId, Run>, StoreError> {
+        taken: &mut BTreeMap<RunId, Taken>,
+    ) -> Result<(), StoreError> {
         let now = transaction.now();
-        self.diagnose(transaction.as_mut(), &mut taken, now).await?;
+        self.diagnose(transaction.as_mut(), taken, now).await?;
         let mut changes = Vec::with_capacity(taken.len());
         for taken in taken.values().filter(|taken| !taken.outbox.events.is_empty()) {
             changes.push(Change::Update {
@@ -267,9 +273,7 @@ impl Shared {
         // Also without changes: a transaction that is dropped gives its locks back a moment later only.
         transaction.commit(changes).await?;
         borders::cross("after_commit");
-        let runs = taken.iter().map(|(id, taken)| (*id, taken.run.clone())).collect();
-        self.deliver(taken.into_values().map(|taken| (taken.run, taken.outbox)).collect(), now).await;
-        Ok(runs)
+        Ok(())
     }
 
     /// Makes the diagnoses that are due, inside the transaction: a diagnosis and the settlement it belongs to are

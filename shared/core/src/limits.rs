@@ -102,6 +102,13 @@ pub const WATCH_POLL_MS: u64 = 500;
 pub const OUTAGE_PAUSE_MIN_MS: u64 = 50;
 /// See [`OUTAGE_PAUSE_MIN_MS`].
 pub const OUTAGE_PAUSE_MAX_MS: u64 = 2_000;
+/// A queue that gives no report for this long has none.
+pub const REPORTS_QUIET_MS: u64 = 50;
+/// After an outage of the store at least this long, timers wait this long for reports that came in during it: every loop
+/// of every dispatcher notices within it that the store is back.
+pub const HEAD_START_MIN_MS: u64 = OUTAGE_PAUSE_MAX_MS + 500;
+/// The longest that timers wait for reports, however many there are.
+pub const HEAD_START_MAX_MS: u64 = 5_000;
 /// A client's command is given up after this many tries at an unavailable store.
 pub const COMMAND_TRIES: u32 = 3;
 
@@ -151,8 +158,9 @@ const _: () = {
     );
     assert!(DELIVER_WITHIN_MS < SYNTHESIS_RESERVE_MAX_MS);
     assert!(OUTAGE_PAUSE_MIN_MS < OUTAGE_PAUSE_MAX_MS);
+    assert!(REPORTS_QUIET_MS < HEAD_START_MIN_MS && HEAD_START_MIN_MS < HEAD_START_MAX_MS);
     assert!(
-        TIMER_POLL_MS + OUTAGE_PAUSE_MAX_MS + RECONCILE_EVERY_MS < AUDIT_SLACK_MS,
+        TIMER_POLL_MS + OUTAGE_PAUSE_MAX_MS + HEAD_START_MAX_MS + RECONCILE_EVERY_MS < AUDIT_SLACK_MS,
         "what a loop catches up with in its next round is no violation"
     );
     assert!(RESULT_BYTES_MAX <= BODY_BYTES_MAX, "a result must fit into the body of a callback");

@@ -110,6 +110,10 @@ impl Transaction for SeenTransaction {
         self.now
     }
 
+    fn unreadable(&self) -> &[(RunId, String)] {
+        &[]
+    }
+
     fn take_runs(&mut self) -> Vec<Run> {
         std::mem::take(&mut self.runs)
     }

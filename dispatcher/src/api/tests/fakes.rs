@@ -49,6 +49,7 @@ struct Switches {
     down: AtomicBool,
     hanging: AtomicBool,
     panicking: AtomicBool,
+    answers_to_lose: AtomicU64,
 }
 
 impl SwitchedStore {
@@ -62,6 +63,15 @@ impl SwitchedStore {
 
     pub(super) fn go_down(&self) {
         self.switches.down.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn come_back(&self) {
+        self.switches.down.store(false, Ordering::SeqCst);
+    }
+
+    /// The next commits, this many, succeed without anybody being told.
+    pub(super) fn lose_answers(&self, commits: u64) {
+        self.switches.answers_to_lose.store(commits, Ordering::SeqCst);
     }
 
     pub(super) fn hang(&self) {
@@ -102,6 +112,10 @@ impl Transaction for SwitchedTransaction {
         self.inner.now()
     }
 
+    fn unreadable(&self) -> &[(RunId, String)] {
+        self.inner.unreadable()
+    }
+
     fn take_runs(&mut self) -> Vec<Run> {
         self.inner.take_runs()
     }
@@ -118,7 +132,13 @@ impl Transaction for SwitchedTransaction {
 
     async fn commit(self: Box<Self>, changes: Vec<Change>) -> Result<Vec<Committed>, StoreError> {
         self.switches.check().await?;
-        self.inner.commit(changes).await
+        let writes = !changes.is_empty();
+        let committed = self.inner.commit(changes).await?;
+        let left = &self.switches.answers_to_lose;
+        if writes && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(StoreError::Unavailable("the connection was cut during the commit".to_owned()));
+        }
+        Ok(committed)
     }
 }
 

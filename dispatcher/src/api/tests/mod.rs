@@ -6,6 +6,7 @@ mod events;
 mod fakes;
 mod health;
 mod kbase;
+mod outage;
 mod plans;
 mod run;
 mod runs;

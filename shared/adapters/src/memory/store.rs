@@ -85,6 +85,10 @@ impl Transaction for Taken {
         self.now
     }
 
+    fn unreadable(&self) -> &[(RunId, String)] {
+        &[]
+    }
+
     fn take_runs(&mut self) -> Vec<Run> {
         std::mem::take(&mut self.runs)
     }

@@ -10,7 +10,9 @@ use sqlx::postgres::PgExecutor;
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{Inner, error};
-use crate::store::{EventRow, ListingRow, PlanRow, PreviousRow, RunRow, StoredTime, VersionRow, count, number};
+use crate::store::{
+    EventRow, ListingRow, PlanRow, PreviousRow, Restored, RunRow, StoredTime, VersionRow, count, number,
+};
 
 /// Events by identity.
 pub(super) async fn events(executor: impl PgExecutor<'_>, wanted: &[EventId]) -> Result<Vec<KbaseEvent>, StoreError> {
@@ -84,15 +86,8 @@ impl Inner {
         &self,
         executor: impl PgExecutor<'_>,
         rows: Vec<RunRow>,
-    ) -> Result<Vec<Run>, StoreError> {
-        let mut runs = Vec::with_capacity(rows.len());
-        for (id, run) in self.restore(executor, rows).await? {
-            match run {
-                Ok(run) => runs.push(run),
-                Err(error) => self.damaged.note(&id, &error),
-            }
-        }
-        Ok(runs)
+    ) -> Result<Restored, StoreError> {
+        Ok(self.damaged.sort_out(self.restore(executor, rows).await?))
     }
 
     /// Brings plans into memory. One that is missing or unreadable stays out, and its runs are found to be corrupt.
@@ -176,7 +171,7 @@ impl Inner {
         .fetch_all(&self.link.pool())
         .await
         .map_err(error::of)?;
-        self.restore_readable(&self.link.pool(), rows).await
+        Ok(self.restore_readable(&self.link.pool(), rows).await?.runs)
     }
 
     pub(super) async fn count_open(&self) -> Result<u64, StoreError> {

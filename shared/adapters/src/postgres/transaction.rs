@@ -11,7 +11,7 @@ use hermes_core::{EventId, Json, Plan, Run, RunId, Timestamp, WebsiteId};
 use sqlx::postgres::PgConnection;
 
 use super::{Inner, error, read};
-use crate::store::{Accept, Batch, Owner, RunRow, StoredTime, Update, count, number};
+use crate::store::{Accept, Batch, Owner, Restored, RunRow, StoredTime, Update, count, number};
 
 type Write = sqlx::Transaction<'static, sqlx::Postgres>;
 
@@ -20,27 +20,29 @@ pub(super) struct Taken {
     store: Arc<Inner>,
     now: Timestamp,
     runs: Vec<Run>,
+    unreadable: Vec<(RunId, String)>,
     /// `None` if no run was asked for: a connection is taken at the commit then.
     write: Option<Write>,
 }
 
 pub(super) async fn begin(store: Arc<Inner>, claim: Claim<'_>) -> Result<Taken, StoreError> {
     let begin = || async { store.link.pool().begin().await.map_err(error::of) };
-    let (now, runs, write) = match claim {
-        Claim::Nothing => (store.now().await?, Vec::new(), None),
+    let (now, restored, write) = match claim {
+        Claim::Nothing => (store.now().await?, Restored::default(), None),
         Claim::Runs(ids) => {
             let mut write = begin().await?;
             let Claimed { now, rows } = by_id(&mut write, ids).await?;
-            let runs = store.restore_readable(&mut *write, rows).await?;
-            (now, runs, Some(write))
+            let restored = store.restore_readable(&mut *write, rows).await?;
+            (now, restored, Some(write))
         }
         Claim::Due(limit) => {
             let mut write = begin().await?;
             let (now, runs) = due(&store, &mut write, limit).await?;
-            (now, runs, Some(write))
+            (now, Restored { runs, unreadable: Vec::new() }, Some(write))
         }
     };
-    Ok(Taken { store, now, runs, write })
+    let Restored { runs, unreadable } = restored;
+    Ok(Taken { store, now, runs, unreadable, write })
 }
 
 /// Locked rows, and the clock after the last lock.
@@ -106,7 +108,7 @@ async fn due(store: &Inner, connection: &mut PgConnection, limit: usize) -> Resu
         .map_err(error::of)?;
         let Claimed { now, rows } = Claimed::of(rows)?;
         let found = rows.len();
-        let runs = store.restore_readable(&mut *connection, rows).await?;
+        let Restored { runs, .. } = store.restore_readable(&mut *connection, rows).await?;
         if runs.len() == found {
             return Ok((now, runs));
         }
@@ -121,6 +123,10 @@ impl Transaction for Taken {
 
     fn take_runs(&mut self) -> Vec<Run> {
         std::mem::take(&mut self.runs)
+    }
+
+    fn unreadable(&self) -> &[(RunId, String)] {
+        &self.unreadable
     }
 
     async fn events(&mut self, wanted: &[EventId]) -> Result<Vec<KbaseEvent>, StoreError> {

@@ -9,7 +9,9 @@ use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId}
 use sqlx::{QueryBuilder, Sqlite, SqliteExecutor};
 
 use super::{Inner, error};
-use crate::store::{EventRow, ListingRow, PlanRow, PreviousRow, RunRow, StoredTime, VersionRow, count, number};
+use crate::store::{
+    EventRow, ListingRow, PlanRow, PreviousRow, Restored, RunRow, StoredTime, VersionRow, count, number,
+};
 
 /// Events by identity.
 pub(super) async fn events(
@@ -74,15 +76,8 @@ impl Inner {
     }
 
     /// The readable ones of the runs; the others are logged.
-    pub(super) async fn restore_readable(&self, rows: Vec<RunRow>) -> Result<Vec<Run>, StoreError> {
-        let mut runs = Vec::with_capacity(rows.len());
-        for (id, run) in self.restore(rows).await? {
-            match run {
-                Ok(run) => runs.push(run),
-                Err(error) => self.damaged.note(&id, &error),
-            }
-        }
-        Ok(runs)
+    pub(super) async fn restore_readable(&self, rows: Vec<RunRow>) -> Result<Restored, StoreError> {
+        Ok(self.damaged.sort_out(self.restore(rows).await?))
     }
 
     /// Brings plans into memory. One that is missing or unreadable stays out, and its runs are found to be corrupt.
@@ -158,7 +153,7 @@ impl Inner {
         .fetch_all(&self.readers)
         .await
         .map_err(error::of)?;
-        self.restore_readable(rows).await
+        Ok(self.restore_readable(rows).await?.runs)
     }
 
     pub(super) async fn count_open(&self) -> Result<u64, StoreError> {

@@ -10,7 +10,7 @@ use hermes_core::{EventId, Json, Run, RunId, Timestamp, WebsiteId};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{Inner, error, read};
-use crate::store::{Accept, Batch, Owner, RunRow, StoredTime, Update, count, number};
+use crate::store::{Accept, Batch, Owner, Restored, RunRow, StoredTime, Update, count, number};
 
 type Write = sqlx::Transaction<'static, Sqlite>;
 
@@ -22,6 +22,7 @@ pub(super) struct Taken {
     store: Arc<Inner>,
     now: Timestamp,
     runs: Vec<Run>,
+    unreadable: Vec<(RunId, String)>,
     /// `None` if no run was asked for: the lock is taken at the commit then.
     write: Option<Write>,
 }
@@ -30,21 +31,24 @@ pub(super) async fn begin(store: Arc<Inner>, claim: Claim<'_>) -> Result<Taken, 
     let mut write = match claim {
         Claim::Nothing => {
             let now = store.clock.now();
-            return Ok(Taken { store, now, runs: Vec::new(), write: None });
+            return Ok(Taken { store, now, runs: Vec::new(), unreadable: Vec::new(), write: None });
         }
         Claim::Runs(_) | Claim::Due(_) => store.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error::of)?,
     };
     // read under the lock: no event of another transaction is newer
     let now = store.clock.now();
-    let runs = match claim {
-        Claim::Nothing => Vec::new(),
+    let Restored { runs, unreadable } = match claim {
+        Claim::Nothing => Restored::default(),
         Claim::Runs(ids) => {
             let rows = by_id(&mut write, ids).await?;
             store.restore_readable(rows).await?
         }
-        Claim::Due(limit) => due(&store, &mut write, now, limit).await?,
+        Claim::Due(limit) => {
+            let runs = due(&store, &mut write, now, limit).await?;
+            Restored { runs, unreadable: Vec::new() }
+        }
     };
-    Ok(Taken { store, now, runs, write: Some(write) })
+    Ok(Taken { store, now, runs, unreadable, write: Some(write) })
 }
 
 async fn by_id(connection: &mut SqliteConnection, ids: &[RunId]) -> Result<Vec<RunRow>, StoreError> {
@@ -78,7 +82,7 @@ async fn due(
         .await
         .map_err(error::of)?;
         let found = rows.len();
-        let runs = store.restore_readable(rows).await?;
+        let Restored { runs, .. } = store.restore_readable(rows).await?;
         if runs.len() == found {
             return Ok(runs);
         }
@@ -93,6 +97,10 @@ impl Transaction for Taken {
 
     fn take_runs(&mut self) -> Vec<Run> {
         std::mem::take(&mut self.runs)
+    }
+
+    fn unreadable(&self) -> &[(RunId, String)] {
+        &self.unreadable
     }
 
     async fn events(&mut self, wanted: &[EventId]) -> Result<Vec<KbaseEvent>, StoreError> {

@@ -14,7 +14,7 @@ pub use chosen::{ReadOnly, open};
 pub use open::OpenError;
 
 pub(crate) use batch::{Accept, Batch, Owner, Update};
-pub(crate) use damaged::Damaged;
+pub(crate) use damaged::{Damaged, Restored};
 pub(crate) use plans::PlanCache;
 pub(crate) use rows::{AuditRow, EventRow, ListingRow, PlanRow, PreviousRow, RunRow, VersionRow, count, number};
 pub(crate) use time::StoredTime;

@@ -109,6 +109,10 @@ pub trait Transaction: Send {
     /// The runs that were taken; the second call gives none. A run whose row cannot be read is left out and logged.
     fn take_runs(&mut self) -> Vec<Run>;
 
+    /// The runs that were asked for by id and are there, but cannot be read, each with the reason: they are damaged,
+    /// and not unknown.
+    fn unreadable(&self) -> &[(RunId, String)];
+
     /// Events by identity, in any order; missing ones are left out. Sees committed events.
     async fn events(&mut self, wanted: &[EventId]) -> Result<Vec<KbaseEvent>, StoreError>;
 

@@ -12,6 +12,16 @@ use super::{Run, ServiceState};
 /// The error of a service whose dependency did not complete, in the customer's words.
 pub(super) const DEPENDENCIES_FAILED: &str = "Dependencies failed or timed out";
 
+/// What becomes of services whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// They time out.
+    Ends,
+    /// They are left to the wake-up that is due: the reports of a run come one by one, and after an outage of the store
+    /// the answer of an overdue service may be right behind the one that is being applied.
+    Waits,
+}
+
 /// A decision in the making.
 pub(super) struct Step {
     pub(super) run: Run,
@@ -38,17 +48,22 @@ impl Step {
     }
 
     /// Does all that is due.
-    pub(super) fn advance(&mut self) {
+    pub(super) fn advance(&mut self, overdue: Overdue) {
         if self.run.state.status.is_settled() {
             return;
         }
-        if self.now >= self.run.services_until() {
-            let error = ServiceError::new(ErrorClass::DeadlinePassed, "The run's deadline passed");
-            self.end_open(ServiceStatus::Timeout, &error);
+        let time_is_over = self.now >= self.run.services_until();
+        if overdue == Overdue::Ends {
+            if time_is_over {
+                let error = ServiceError::new(ErrorClass::DeadlinePassed, "The run's deadline passed");
+                self.end_open(ServiceStatus::Timeout, &error);
+            }
+            self.time_out_services();
         }
-        self.time_out_services();
         self.skip_dependents();
-        self.queue_wave();
+        if !time_is_over {
+            self.queue_wave();
+        }
         if self.run.awaits_synthesis() {
             self.effects.push(Effect::Synthesise);
         }

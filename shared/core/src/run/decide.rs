@@ -8,7 +8,7 @@ use crate::status::{RunStatus, ServiceStatus};
 use crate::time::Timestamp;
 use crate::wire::{ErrorClass, JobId, Outcome, Report, ServiceError};
 
-use super::advance::Step;
+use super::advance::{Overdue, Step};
 use super::retry::{Jitter, backoff_ms};
 use super::{NewRun, Run};
 
@@ -102,17 +102,24 @@ pub enum Illegal {
 }
 
 /// Decides what `event` does to `run`. The same event twice is a no-op the second time.
+///
+/// A report never times out the run's other services, however late it is: that takes a wake-up. So whoever has a
+/// backlog of reports and of wake-ups, after an outage, decides by their order whether what came in counts.
 pub fn decide(run: &Run, event: &Event, now: Timestamp) -> Result<Decision, Illegal> {
     let mut step = Step::of(run.clone(), now);
     match event {
         Event::Woken => {}
-        Event::Reported { report, jitter } => reported(&mut step, report, *jitter)?,
+        Event::Reported { report, jitter } => {
+            reported(&mut step, report, *jitter)?;
+            step.advance(Overdue::Waits);
+            return Ok(step.into_decision());
+        }
         Event::CancelRequested => cancel(&mut step)?,
         Event::RerunRequested => rerun(&mut step)?,
         Event::Synthesised(outcome) => return synthesised(step, outcome),
         Event::Noted(noted) => note(&mut step, noted)?,
     }
-    step.advance();
+    step.advance(Overdue::Ends);
     Ok(step.into_decision())
 }
 
@@ -121,7 +128,7 @@ pub(super) fn start(new: NewRun, now: Timestamp) -> Decision {
     let mut step = Step::of(Run::blank(new, now), now);
     let start = step.run.run_start(now, 1);
     step.record(Fact::RunStarted(start));
-    step.advance();
+    step.advance(Overdue::Ends);
     step.into_decision()
 }
 

@@ -74,6 +74,8 @@ pub async fn a_damaged_state_is_left_out_of_claims_and_told_when_read(world: &im
         assert!(matches!(error, StoreError::Corrupt { table: "runs", column: "state", .. }), "{error:?}");
         let mut transaction = store.begin(Claim::Runs(&[1, 2, 3].map(run_id))).await.unwrap();
         assert_eq!(taken(&transaction.take_runs()), [1, 3].map(run_id));
+        let unreadable: Vec<RunId> = transaction.unreadable().iter().map(|(id, _)| *id).collect();
+        assert_eq!(unreadable, [run_id(2)], "it is told from a run that is not there");
         release(transaction).await;
         let mut transaction = store.begin(Claim::Due(10)).await.unwrap();
         assert_eq!(taken(&transaction.take_runs()), [1, 3].map(run_id));

@@ -51,6 +51,8 @@ fn a_report_that_arrives_after_the_deadline_counts_if_it_comes_before_the_wake_u
     world.pass_unnoticed(RUN_MS);
     world.complete("a");
     assert_eq!(world.status("a"), ServiceStatus::Completed, "it is there, so it is used");
+    assert_eq!(world.run.state().wake_at.map(|at| at <= world.now()), Some(true), "the wake-up is due");
+    world.pass(0);
     assert_eq!(world.status("b"), ServiceStatus::Timeout);
     world.synthesise();
     assert_eq!(world.run_status(), RunStatus::Timeout);
@@ -72,7 +74,25 @@ fn nothing_is_published_in_the_reserve() {
     world.pass_unnoticed(RUN_MS - RESERVE_MS);
     world.complete("a");
     assert_eq!(world.published(), ["a/1"]);
+    world.pass(0);
+    assert_eq!(world.published(), ["a/1"]);
     assert_eq!(world.status("b"), ServiceStatus::Timeout);
+}
+
+#[test]
+fn the_reports_of_an_outage_all_count_if_they_come_before_the_wake_up() {
+    for outage_ms in [30_000, RUN_MS] {
+        let mut world = World::of(&["a", "b", "c after b"]);
+        world.begin("a");
+        world.begin("b");
+        world.pass_unnoticed(outage_ms);
+        world.complete("a");
+        assert_eq!(world.status("b"), ServiceStatus::Running, "its report may be the next one");
+        world.complete("b");
+        assert_eq!(world.status("b"), ServiceStatus::Completed);
+        let c = if outage_ms < RUN_MS { ServiceStatus::Queued } else { ServiceStatus::Pending };
+        assert_eq!(world.status("c"), c, "what time is left is used");
+    }
 }
 
 #[test]
