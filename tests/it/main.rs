@@ -13,4 +13,5 @@ mod reconciler;
 mod redis_faults;
 mod simulation;
 mod store;
+mod store_faults;
 mod tidy;

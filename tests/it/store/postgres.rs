@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
 use hermes_adapters::postgres::{Postgres, PostgresOptions};
 use hermes_adapters::store::OpenError;
@@ -241,69 +239,4 @@ async fn every_query_of_the_engine_has_an_index() {
         let plan = plan.join("\n");
         assert!(index.split('|').any(|index| plan.contains(index)), "{query}\n{plan}");
     }
-}
-
-/// Stands between store and server. It can go silent: bytes vanish, sockets stay open, nobody is told.
-struct Proxy {
-    port: u16,
-    silenced: watch::Sender<u32>,
-}
-
-impl Proxy {
-    async fn to(server: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (silenced, silences) = watch::channel(0);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let (server, mut silences, born) = (server.clone(), silences.clone(), *silences.borrow());
-                tokio::spawn(async move {
-                    let mut server = TcpStream::connect(server).await.unwrap();
-                    let silent = async { drop(silences.wait_for(|silences| *silences > born).await) };
-                    let is_silent = tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => false,
-                        () = silent => true,
-                    };
-                    if is_silent {
-                        // with both sockets open
-                        std::future::pending::<()>().await;
-                    }
-                });
-            }
-        });
-        Self { port, silenced }
-    }
-
-    /// No byte passes any more on the connections that are open now.
-    fn go_silent(&self) {
-        self.silenced.send_modify(|silences| *silences += 1);
-    }
-}
-
-#[tokio::test]
-async fn connections_into_a_void_are_given_up_and_replaced() {
-    let (server, name) = {
-        let url = database().await;
-        let (server, name) = url.rsplit_once('/').unwrap();
-        (server.rsplit_once('@').unwrap().1.to_owned(), name.to_owned())
-    };
-    let proxy = Proxy::to(server).await;
-    let short = Duration::from_secs(1);
-    let impatient = PostgresOptions {
-        connections: 2,
-        statement_timeout: short,
-        lock_timeout: short,
-        idle_transaction_timeout: short,
-        patience: Duration::from_secs(2),
-        read_only: false,
-    };
-    let url = format!("postgres://hermes@127.0.0.1:{}/{name}", proxy.port);
-    let store = Postgres::connect(&url, impatient).await.unwrap();
-    store.ping().await.unwrap();
-    let (one, two) = (store.begin(Claim::Due(1)).await.unwrap(), store.begin(Claim::Due(1)).await.unwrap());
-    proxy.go_silent();
-    drop((one, two));
-    let error = store.ping().await.unwrap_err();
-    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-    soon(async { while store.ping().await.is_err() {} }).await;
 }

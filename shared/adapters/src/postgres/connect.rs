@@ -16,7 +16,7 @@ use super::{PostgresOptions, error};
 use crate::store::OpenError;
 
 /// Operations in a row that were given up before the connections are taken for dead.
-const GIVEN_UP_MAX: u32 = 3;
+const GIVEN_UP_MAX: u32 = 2;
 
 /// A connection that lay idle for longer is asked whether it is alive.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
@@ -180,4 +180,16 @@ fn pool(connect: &PgConnectOptions, options: &PostgresOptions) -> PgPool {
             })
         })
         .connect_lazy_with(connect.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_of_dead_connections_is_replaced_within_half_a_minute() {
+        let options = PostgresOptions::default();
+        assert!(check(&options).is_ok());
+        assert!(options.patience * GIVEN_UP_MAX <= Duration::from_secs(30));
+    }
 }

@@ -53,7 +53,7 @@ impl Default for PostgresOptions {
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),
             idle_transaction_timeout: Duration::from_secs(10),
-            patience: Duration::from_secs(15),
+            patience: Duration::from_secs(12),
             read_only: false,
         }
     }

@@ -21,6 +21,7 @@ use hermes_core::ports::store::{
     Claim, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
 };
 use hermes_core::{EventId, Plan, PlanId, Run, RunId, Timestamp};
+use sqlx::Connection as _;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
@@ -143,6 +144,9 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
         .idle_timeout(None)
         .test_before_acquire(false)
+        // When a disk is full SQLite ends a transaction by itself, and the roll-back after it fails: such a connection
+        // believes for ever that it is in that transaction.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 /// A clock that does not go back behind what was recorded.
