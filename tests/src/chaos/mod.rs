@@ -34,7 +34,7 @@ use sqlx::{Connection, PgConnection};
 
 use check::{Verdict, Violation, queue_contents};
 use fault::{Fault, Kind, schedule};
-use member::{End, Life};
+use member::{DISPATCHER_BORDERS, End, Life, WORKER_BORDERS};
 use nemesis::{Hit, rage};
 pub use options::Options;
 use plans::Limits;
@@ -69,7 +69,10 @@ pub async fn run(options: &Options, folder: &Path) -> Report {
     for what in unsettled.into_iter().chain(late_clients) {
         verdict.violations.push(Violation { invariant: "I3", what });
     }
-    for what in missed {
+    let borders = DISPATCHER_BORDERS.iter().chain(&WORKER_BORDERS);
+    let uncrossed = borders.filter(|border| !lives.iter().any(|life| life.end == End::Aborted((**border).to_owned())));
+    let uncrossed = uncrossed.filter(|_| options.all_borders).map(|border| format!("no process ended at {border}"));
+    for what in missed.into_iter().chain(uncrossed) {
         verdict.violations.push(Violation { invariant: "harness", what });
     }
     let report = tell(&world, options, &hits, &lives, verdict, [raged, settled, world.clock.now()]).await;

@@ -22,6 +22,8 @@ pub struct Options {
     pub lease: Duration,
     /// How often each fault happens.
     pub quotas: Quotas,
+    /// Whether each border must have ended a process at least once: chance sees to that in the long form only.
+    pub all_borders: bool,
 }
 
 impl Options {
@@ -29,7 +31,14 @@ impl Options {
     #[must_use]
     pub fn short(seed: u64) -> Self {
         let quotas = Kind::ALL.into_iter().map(|(kind, short, _)| (kind, short)).collect();
-        Self { seed, runs: 300, span: Duration::from_secs(120), lease: Duration::from_secs(3), quotas }
+        Self {
+            seed,
+            runs: 300,
+            span: Duration::from_secs(120),
+            lease: Duration::from_secs(3),
+            quotas,
+            all_borders: false,
+        }
     }
 
     /// Less than a minute of faults, each kind that hurts most at least once.
@@ -44,7 +53,7 @@ impl Options {
     #[must_use]
     pub fn long(seed: u64) -> Self {
         let quotas = Kind::ALL.into_iter().map(|(kind, _, long)| (kind, long)).collect();
-        Self { runs: 10_000, span: Duration::from_secs(1_800), quotas, ..Self::short(seed) }
+        Self { runs: 10_000, span: Duration::from_secs(1_800), quotas, all_borders: true, ..Self::short(seed) }
     }
 
     /// Whether Redis keeps an append-only file: every other seed.

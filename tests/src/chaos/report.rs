@@ -113,7 +113,13 @@ impl Report {
         }
         writeln!(out, "\nIndexes: {}. Errors logged: {:?}\n", self.indexes, self.errors)?;
         if self.violations.is_empty() {
-            return writeln!(out, "No violation found.");
+            #[expect(clippy::cast_precision_loss, reason = "a bound for people to read")]
+            let bound_percent = 300.0 / self.promised.max(1) as f64;
+            return writeln!(
+                out,
+                "No violation found. If each run were hit by chance alone, fewer than {bound_percent:.3} % of runs would \
+                 be, with 95 % confidence (rule of three)."
+            );
         }
         writeln!(out, "**{} violations**\n", self.violations.len())?;
         for Violation { invariant, what } in &self.violations {
