@@ -23,6 +23,9 @@ struct Arguments {
     /// Seconds of faults, if not as many as the form has
     #[arg(long)]
     seconds: Option<u64>,
+    /// Only these kinds of faults, with commas
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<fault::Kind>,
     /// Milliseconds of the lease
     #[arg(long)]
     lease_ms: Option<u64>,
@@ -47,6 +50,9 @@ async fn main() -> ExitCode {
         return embedded(&arguments).await;
     }
     let mut chosen = if arguments.long { Options::long(arguments.seed) } else { Options::short(arguments.seed) };
+    if !arguments.only.is_empty() {
+        chosen = chosen.only(&arguments.only);
+    }
     chosen.runs = arguments.runs.unwrap_or(chosen.runs);
     chosen.span = arguments.seconds.map_or(chosen.span, Duration::from_secs);
     chosen.lease = arguments.lease_ms.map_or(chosen.lease, Duration::from_millis);

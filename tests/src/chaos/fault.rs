@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -164,6 +165,16 @@ impl Kind {
         (Self::Duplicates, 4, 60),
         (Self::Forgeries, 4, 60),
     ];
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = Self::ALL.iter().map(|(kind, ..)| *kind);
+        let named = all.clone().find(|kind| kind.to_string() == text);
+        named.ok_or_else(|| format!("there are {}", all.map(|kind| kind.to_string()).collect::<Vec<_>>().join(", ")))
+    }
 }
 
 impl fmt::Display for Kind {

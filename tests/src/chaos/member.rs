@@ -75,8 +75,8 @@ pub struct Spec {
     pub log: PathBuf,
     /// Chance.
     pub seed: u64,
-    /// How often an armed border ends the process, in per cent.
-    pub border_percent: f64,
+    /// How often an armed border ends the process, in per cent; without it none is armed.
+    pub border_percent: Option<f64>,
 }
 
 enum Order {
@@ -220,13 +220,14 @@ impl Supervisor {
             Member::Dispatcher(_) => &DISPATCHER_BORDERS,
             Member::Worker(_) => &WORKER_BORDERS,
         };
-        let armed = (!state.calm && dice.happens(ARMED_PER_MILLE)).then(|| (*dice.pick(borders)).to_owned());
+        let armed = (!state.calm && border_percent.is_some() && dice.happens(ARMED_PER_MILLE))
+            .then(|| (*dice.pick(borders)).to_owned());
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(binary(program));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HERMES_LOG_FORMAT", "json").envs(environment(state.life));
-        if let Some(border) = &armed {
-            command.env("FAILPOINTS", format!("{border}={border_percent}%return"));
+        if let (Some(border), Some(percent)) = (&armed, border_percent) {
+            command.env("FAILPOINTS", format!("{border}={percent}%return"));
         }
         let file = log_file(log, state.life);
         state.log_begin = file.metadata().map_or(0, |log| log.len());

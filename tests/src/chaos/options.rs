@@ -22,6 +22,8 @@ pub struct Options {
     pub lease: Duration,
     /// How often each fault happens.
     pub quotas: Quotas,
+    /// Whether processes also end by themselves, at borders.
+    pub armed: bool,
     /// Whether each border must have ended a process at least once: chance sees to that in the long form only.
     pub all_borders: bool,
 }
@@ -37,6 +39,7 @@ impl Options {
             span: Duration::from_secs(120),
             lease: Duration::from_secs(3),
             quotas,
+            armed: true,
             all_borders: false,
         }
     }
@@ -54,6 +57,13 @@ impl Options {
     pub fn long(seed: u64) -> Self {
         let quotas = Kind::ALL.into_iter().map(|(kind, _, long)| (kind, long)).collect();
         Self { runs: 10_000, span: Duration::from_secs(1_800), quotas, all_borders: true, ..Self::short(seed) }
+    }
+
+    /// Nothing but these kinds: to measure what one of them costs by itself.
+    #[must_use]
+    pub fn only(mut self, kinds: &[Kind]) -> Self {
+        self.quotas.retain(|kind, _| kinds.contains(kind));
+        Self { armed: false, all_borders: false, ..self }
     }
 
     /// Whether Redis keeps an append-only file: every other seed.
