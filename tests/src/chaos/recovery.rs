@@ -90,8 +90,11 @@ fn reports_around_kills(
     executions: &[Execution],
     samples: &mut BTreeMap<String, Vec<Ms>>,
 ) {
+    let began = times_by_job(executions);
+    // a job that was executed again lost its report with its worker, not with the dispatcher
+    let once = |execution: &&Execution| began[execution.job.as_str()].len() == 1;
     for hit in hits.iter().filter(|hit| hit.kind == Kind::KillDispatcher) {
-        let on_its_way = executions.iter().filter_map(|execution| {
+        let on_its_way = executions.iter().filter(once).filter_map(|execution| {
             let answered = execution.answered.filter(|at| (hit.began - ON_ITS_WAY_MS..hit.over).contains(at))?;
             let recorded = *found.recorded.get(&execution.job)?;
             (recorded >= hit.began).then_some(recorded - answered)
