@@ -52,9 +52,8 @@ impl Timestamp {
 
     /// Milliseconds from `earlier` to this point, 0 if `earlier` is not earlier.
     #[must_use]
-    pub const fn since_ms(self, earlier: Self) -> u64 {
-        let distance = self.0.saturating_sub(earlier.0);
-        if distance > 0 { distance.unsigned_abs() } else { 0 }
+    pub fn since_ms(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 }
 
@@ -106,6 +105,14 @@ mod tests {
     fn text_that_is_no_date_time_is_refused_with_an_example() {
         let error = "yesterday".parse::<Timestamp>().expect_err("no date-time");
         assert_eq!(error.to_string(), "'yesterday' is not an RFC 3339 date-time such as 2025-01-27T10:00:00.000Z");
+    }
+
+    #[test]
+    fn a_point_is_its_distance_from_the_epoch() {
+        for millis in [-7, 0, 1_737_972_000_000] {
+            assert_eq!(Timestamp::from_millis(millis).as_millis(), millis);
+        }
+        assert_eq!(Timestamp::EPOCH.as_millis(), 0);
     }
 
     #[test]

@@ -13,6 +13,31 @@ use super::world::World;
 /// A database ends a transaction whose client is silent for this long.
 const IDLE_TRANSACTION: Duration = Duration::from_secs(10);
 
+/// What processes call, and how it fails.
+struct Peer<E> {
+    is_down: fn(&World) -> bool,
+    fails_once_in: u64,
+    refused: &'static str,
+    answer_lost: &'static str,
+    unavailable: fn(String) -> E,
+}
+
+const STORE: Peer<StoreError> = Peer {
+    is_down: World::store_is_down,
+    fails_once_in: 150,
+    refused: "call of the store refused",
+    answer_lost: "answer of the store lost",
+    unavailable: StoreError::Unavailable,
+};
+
+const QUEUE: Peer<QueueError> = Peer {
+    is_down: World::queue_is_down,
+    fails_once_in: 100,
+    refused: "call of the queue refused",
+    answer_lost: "answer of the queue lost",
+    unavailable: QueueError::Unavailable,
+};
+
 /// A transaction that is open in the store; the store may end it at any time.
 pub(super) type OpenTransaction = Arc<Mutex<Option<Box<dyn Transaction>>>>;
 
@@ -102,41 +127,31 @@ impl Process {
         .await;
     }
 
-    /// A call of the store: it may fail without having been made, and fail although it was.
+    /// A call of the store.
     pub(super) async fn on_store<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let silent = |what| StoreError::Unavailable(format!("{what} in the simulation"));
-        self.border().await;
-        if self.world.store_is_down() {
-            return Err(silent("down"));
-        }
-        if self.world.strikes(150) {
-            self.world.ledger.saw("call of the store refused");
-            return Err(silent("refused"));
-        }
-        let answer = self.alive(call).await;
-        self.border().await;
-        if self.world.strikes(150) {
-            self.world.ledger.saw("answer of the store lost");
-            return Err(silent("answer lost"));
-        }
-        answer
+        self.troubled(&STORE, call).await
     }
 
-    /// A short call of the queue, with the same troubles.
+    /// A short call of the queue.
     pub(super) async fn on_queue<T>(&self, call: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
-        let silent = |what| QueueError::Unavailable(format!("{what} in the simulation"));
+        self.troubled(&QUEUE, call).await
+    }
+
+    /// A call that may fail without having been made, and fail although it was.
+    async fn troubled<T, E>(&self, peer: &Peer<E>, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let silent = |what: &str| (peer.unavailable)(format!("{what} in the simulation"));
         self.border().await;
-        if self.world.queue_is_down() {
+        if (peer.is_down)(&self.world) {
             return Err(silent("down"));
         }
-        if self.world.strikes(100) {
-            self.world.ledger.saw("call of the queue refused");
+        if self.world.strikes(peer.fails_once_in) {
+            self.world.ledger.saw(peer.refused);
             return Err(silent("refused"));
         }
         let answer = self.alive(call).await;
         self.border().await;
-        if self.world.strikes(100) {
-            self.world.ledger.saw("answer of the queue lost");
+        if self.world.strikes(peer.fails_once_in) {
+            self.world.ledger.saw(peer.answer_lost);
             return Err(silent("answer lost"));
         }
         answer
