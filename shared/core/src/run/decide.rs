@@ -178,8 +178,8 @@ fn reported(step: &mut Step, report: &Report, jitter: Jitter) -> Result<(), Ille
 }
 
 /// A worker's own clock says how long it took; nothing takes longer than the longest run.
-const fn plausible(duration_ms: u64) -> u64 {
-    if duration_ms < RUN_DURATION_MAX_MS { duration_ms } else { RUN_DURATION_MAX_MS }
+fn plausible(duration_ms: u64) -> u64 {
+    duration_ms.min(RUN_DURATION_MAX_MS)
 }
 
 /// When another attempt is due, if one may follow: attempts left, and time for one before the run's services must end.
