@@ -9,6 +9,8 @@ use hermes_core::limits::AUDIT_SLACK_MS;
 use hermes_core::{Domain, PlanId, RunId, RunStatus, Timestamp, WebsiteId};
 use url::Url;
 
+use crate::bench::Bench;
+
 /// Environment variable that names the server.
 pub const SERVER_VARIABLE: &str = "HERMES_SERVER";
 
@@ -48,6 +50,8 @@ pub enum Command {
     Migrate,
     /// Check that all that is stored is as it must be; reads only, also while others write
     Audit(Audit),
+    /// Measure how fast it is: starts a private system of its own, or measures a running one
+    Bench(Bench),
 }
 
 /// Where the runs are.
@@ -264,11 +268,15 @@ mod tests {
             "hermes audit --database mysql://x/y",
             "hermes audit --after 7",
             "hermes audit --limit 0",
+            "hermes bench X",
+            "hermes bench T --url http://127.0.0.1:5000 --embedded",
+            "hermes bench --batch 0",
         ] {
             assert!(refused(line), "{line}");
         }
         assert!(!refused("hermes plans validate plan.yaml"));
         assert!(!refused("hermes show last --json"));
+        assert!(!refused("hermes bench t L c --seconds 5"));
         assert!(!refused("hermes audit --database sqlite:hermes.db --limit 5 --json"));
     }
 }

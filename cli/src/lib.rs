@@ -6,6 +6,7 @@
 //! Deliberately absent: decisions about runs. They are made in the core, reached through the API.
 
 pub mod args;
+pub mod bench;
 pub mod client;
 mod commands;
 pub mod embedded;

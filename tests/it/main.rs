@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod audit;
+mod bench;
 mod chaos;
 mod clocks;
 mod crawl_of_real_sites;

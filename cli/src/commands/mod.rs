@@ -44,6 +44,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Plans(plans) => plans::execute(plans, settings).await,
         Command::Migrate => migrate::execute(settings).await,
         Command::Audit(audit) => audit::execute(audit, settings).await,
+        Command::Bench(bench) => crate::bench::execute(bench).await,
     }
 }
 

@@ -1,0 +1,91 @@
+//! The command line of `hermes bench`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use url::Url;
+
+/// What can be measured; `docs/performance.md` says what each figure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Figure {
+    /// Throughput: settled runs per second, submitted in batches
+    #[value(name = "T")]
+    Throughput,
+    /// Throughput with one POST for each run
+    #[value(name = "T1")]
+    SinglePosts,
+    /// Latency: one run at a time, from the POST to its summary
+    #[value(name = "L")]
+    Latency,
+    /// Fan-out: one run of a thousand services and a join
+    #[value(name = "F")]
+    FanOut,
+    /// Cost: processor time, memory, log and rows written, commands of Redis, taken during T
+    #[value(name = "C")]
+    Cost,
+}
+
+/// `hermes bench`.
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// What to measure
+    #[arg(value_name = "FIGURE", value_enum, ignore_case = true, default_values = ["T", "L", "F"])]
+    pub figures: Vec<Figure>,
+    /// A running Hermes, instead of a private one; its store keeps the runs of the benchmark
+    #[arg(long, value_name = "URL", conflicts_with_all = ["embedded", "dispatchers", "worker_runners", "data"])]
+    pub url: Option<Url>,
+    /// One process over SQLite, as `hermes up` is, instead of Postgres, Redis, dispatcher and worker-runner
+    #[arg(long, conflicts_with_all = ["dispatchers", "worker_runners"])]
+    pub embedded: bool,
+    /// Dispatchers of the private system
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub dispatchers: NonZeroUsize,
+    /// Worker-runners of the private system
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub worker_runners: NonZeroUsize,
+    /// Where the private system keeps its data while it is measured: on the disk that is to be measured
+    #[arg(long, value_name = "FOLDER", default_value_os_t = std::env::temp_dir())]
+    pub data: PathBuf,
+    /// How long throughput is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub seconds: u64,
+    /// How long it goes on before that
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    pub warm_up: u64,
+    /// Submit so many runs at once and count until the last has settled, instead of measuring a steady state
+    #[arg(long, value_name = "RUNS")]
+    pub backlog: Option<NonZeroUsize>,
+    /// Runs that are open at the same time, at most
+    #[arg(long, value_name = "RUNS", default_value = "2000")]
+    pub open: NonZeroUsize,
+    /// Runs in one batch of submissions
+    #[arg(long, value_name = "RUNS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub batch: u16,
+    /// Connections that submit at the same time
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub clients: NonZeroUsize,
+    /// Connections that submit one run each time, for T1
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub single_clients: NonZeroUsize,
+    /// Runs whose latency is measured
+    #[arg(long, value_name = "RUNS", default_value = "2000")]
+    pub runs: NonZeroUsize,
+    /// Services that the run of F fans out to
+    #[arg(long, value_name = "SERVICES", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1023))]
+    pub width: u16,
+    /// Runs of F, of which the median is given
+    #[arg(long, value_name = "RUNS", default_value = "11")]
+    pub wide_runs: NonZeroUsize,
+    /// Write one line of JSON to standard output, and the table to standard error
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Bench {
+    /// Whether `figure` is wanted.
+    #[must_use]
+    pub fn wants(&self, figure: Figure) -> bool {
+        self.figures.contains(&figure)
+    }
+}
