@@ -24,13 +24,18 @@ const RESTART_AFTER: Duration = Duration::from_millis(50);
 /// A process that was asked to end and did not is killed after this long.
 const END_PATIENCE: Duration = Duration::from_secs(45);
 /// Lives in a thousand in which a border is armed.
-const ARMED_PER_MILLE: u64 = 250;
+const ARMED_PER_MILLE: u64 = 200;
 
-/// The borders of a dispatcher at which it may end by itself, as its program names them.
-pub const DISPATCHER_BORDERS: [&str; 5] =
-    ["before_commit", "after_commit", "before_acknowledge", "accepted", "answered"];
-/// The same of a worker-runner.
-pub const WORKER_BORDERS: [&str; 2] = ["before_report", "after_report"];
+/// A border at which a process may end by itself, as its program names it, and before which crossing at the latest it
+/// does where it is armed. Chances per crossing would depend on how long lives are and how often a border is crossed: of
+/// reports come several batches in a second, of submissions one or two.
+pub type Border = (&'static str, u64);
+
+/// The borders of a dispatcher.
+pub const DISPATCHER_BORDERS: [Border; 5] =
+    [("before_commit", 20), ("after_commit", 20), ("before_acknowledge", 20), ("accepted", 5), ("answered", 5)];
+/// The borders of a worker-runner.
+pub const WORKER_BORDERS: [Border; 2] = [("before_report", 10), ("after_report", 10)];
 
 /// How a life ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,8 +80,8 @@ pub struct Spec {
     pub log: PathBuf,
     /// Chance.
     pub seed: u64,
-    /// How often an armed border ends the process, in per cent; without it none is armed.
-    pub border_percent: Option<f64>,
+    /// Whether borders are armed, in some of its lives.
+    pub armed: bool,
 }
 
 enum Order {
@@ -99,7 +104,9 @@ pub struct Supervised {
 struct State {
     life: u32,
     pid: Option<u32>,
-    armed: Option<String>,
+    armed: Option<&'static str>,
+    /// How many lives had an armed border.
+    armed_lives: usize,
     calm: bool,
     /// How long the log was when this life began.
     log_begin: u64,
@@ -211,30 +218,44 @@ impl Supervisor {
         }
     }
 
-    fn spawn(&self) -> (Child, Option<String>) {
-        let Spec { member, program, environment, log, seed, border_percent } = &self.spec;
+    fn spawn(&self) -> (Child, Option<&'static str>) {
+        let Spec { program, environment, log, .. } = &self.spec;
         let mut state = lock(&self.state);
         state.life += 1;
-        let mut dice = Dice::of(*seed, &format!("{member:?} life {}", state.life));
-        let borders: &[&str] = match member {
-            Member::Dispatcher(_) => &DISPATCHER_BORDERS,
-            Member::Worker(_) => &WORKER_BORDERS,
-        };
-        let armed = (!state.calm && border_percent.is_some() && dice.happens(ARMED_PER_MILLE))
-            .then(|| (*dice.pick(borders)).to_owned());
+        let armed = self.border_of_this_life(&mut state);
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(binary(program));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HERMES_LOG_FORMAT", "json").envs(environment(state.life));
-        if let (Some(border), Some(percent)) = (&armed, border_percent) {
-            command.env("FAILPOINTS", format!("{border}={percent}%return"));
+        if let Some((border, spared)) = armed {
+            command.env("FAILPOINTS", format!("{border}={spared}*off->return"));
         }
         let file = log_file(log, state.life);
         state.log_begin = file.metadata().map_or(0, |log| log.len());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).kill_on_drop(true);
         let child = command.spawn().expect("setpriv (Debian package util-linux) starts the program");
-        (state.pid, state.armed) = (child.id(), armed.clone());
+        let armed = armed.map(|(border, _)| border);
+        (state.pid, state.armed) = (child.id(), armed);
         (child, armed)
+    }
+
+    /// The armed border, and how many crossings are spared. Chance says which lives are armed and where the turn begins;
+    /// then each border has its turn.
+    fn border_of_this_life(&self, state: &mut State) -> Option<Border> {
+        let Spec { member, seed, armed, .. } = &self.spec;
+        let borders: &[Border] = match member {
+            Member::Dispatcher(_) => &DISPATCHER_BORDERS,
+            Member::Worker(_) => &WORKER_BORDERS,
+        };
+        let mut dice = Dice::of(*seed, &format!("{member:?} life {}", state.life));
+        if state.calm || !armed || !dice.happens(ARMED_PER_MILLE) {
+            return None;
+        }
+        state.armed_lives += 1;
+        let first = Dice::of(*seed, &format!("{member:?} borders")).below(borders.len() as u64);
+        let first = usize::try_from(first).expect("it is an index");
+        let (border, latest) = borders[(first + state.armed_lives) % borders.len()];
+        Some((border, dice.below(latest)))
     }
 }
 
@@ -262,12 +283,12 @@ async fn live(child: &mut Child, orders: &mut mpsc::Receiver<Ordered>) -> (Optio
     (asked, None)
 }
 
-fn how(asked: Option<&Order>, status: Option<ExitStatus>, armed: Option<String>, silent: bool) -> End {
+fn how(asked: Option<&Order>, status: Option<ExitStatus>, armed: Option<&str>, silent: bool) -> End {
     const SIGABRT: i32 = 6;
     const SIGTERM: i32 = 15;
     let Some(status) = status else { return End::Overdue };
     match (asked, status.signal(), armed) {
-        (_, Some(SIGABRT), Some(border)) => End::Aborted(border),
+        (_, Some(SIGABRT), Some(border)) => End::Aborted(border.to_owned()),
         (Some(Order::Kill), _, _) => End::Killed,
         (Some(Order::Terminate | Order::Stop), Some(SIGTERM), _) if silent => End::Unborn,
         (Some(Order::Terminate | Order::Stop), None, _) => End::Terminated(status.code().unwrap_or_default()),

@@ -69,8 +69,8 @@ pub async fn run(options: &Options, folder: &Path) -> Report {
     for what in unsettled.into_iter().chain(late_clients) {
         verdict.violations.push(Violation { invariant: "I3", what });
     }
-    let borders = DISPATCHER_BORDERS.iter().chain(&WORKER_BORDERS);
-    let uncrossed = borders.filter(|border| !lives.iter().any(|life| life.end == End::Aborted((**border).to_owned())));
+    let borders = DISPATCHER_BORDERS.iter().chain(&WORKER_BORDERS).map(|(border, _)| *border);
+    let uncrossed = borders.filter(|border| !lives.iter().any(|life| life.end == End::Aborted((*border).to_owned())));
     let uncrossed = uncrossed.filter(|_| options.all_borders).map(|border| format!("no process ended at {border}"));
     for what in missed.into_iter().chain(uncrossed) {
         verdict.violations.push(Violation { invariant: "harness", what });

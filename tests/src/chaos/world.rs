@@ -228,14 +228,7 @@ fn members(
     }
     let start = |(member, (environment, program)): (Member, (Environment, &'static str))| {
         let log = folder.join(log_name(member));
-        let spec = Spec {
-            member,
-            program,
-            environment,
-            log,
-            seed: options.seed,
-            border_percent: options.armed.then_some(0.7),
-        };
+        let spec = Spec { member, program, environment, log, seed: options.seed, armed: options.armed };
         (member, Supervised::start(spec, clock.clone()))
     };
     members.into_iter().map(start).collect()
