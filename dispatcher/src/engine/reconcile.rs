@@ -4,6 +4,7 @@
 //! queue that was restarted empty. A queue that has everything causes no publication, however long it is; one that has
 //! nothing gets its jobs page by page, one publication after the other, and no attempt is raised by it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use hermes_core::limits::{RECONCILE_EVERY_MS, RECONCILE_GRACE_MS, RECONCILE_PAGE
 use hermes_core::ports::queue::QueueError;
 use hermes_core::ports::store::StoreError;
 use hermes_core::run::JobOrder;
+use hermes_core::wire::JobId;
 use hermes_core::{Run, RunId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -75,13 +77,14 @@ impl Shared {
         shutdown: &CancellationToken,
     ) -> Result<(), ReconcileError> {
         while !shutdown.is_cancelled() {
-            let page = self.store.open_runs(pass.after, RECONCILE_PAGE_RUNS).await?;
+            let after = pass.after;
+            let page = self.store.open_runs(after, RECONCILE_PAGE_RUNS).await?;
             pass.after = page.last().map(Run::id);
             if page.is_empty() {
                 return Ok(());
             }
             let now = self.store.now().await?;
-            match self.republish_missing(&page, now, grace_ms).await {
+            match self.republish_missing(&page, after, now, grace_ms).await {
                 Err(ReconcileError::Store(StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
                     self.republish_apart(&page, now, grace_ms).await?;
                 }
@@ -94,7 +97,7 @@ impl Shared {
     /// Run by run, because one of them cannot be read: it must not keep the others waiting.
     async fn republish_apart(&self, runs: &[Run], now: Timestamp, grace_ms: u64) -> Result<(), ReconcileError> {
         for run in runs {
-            match self.republish_missing(std::slice::from_ref(run), now, grace_ms).await {
+            match self.republish_missing(std::slice::from_ref(run), None, now, grace_ms).await {
                 Err(ReconcileError::Store(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. }))) => {
                     error!(run.id = %run.id(), error = %error, "the jobs of a run cannot be made");
                 }
@@ -104,23 +107,35 @@ impl Shared {
         Ok(())
     }
 
-    async fn republish_missing(&self, runs: &[Run], now: Timestamp, grace_ms: u64) -> Result<(), ReconcileError> {
-        let orders: Vec<(&Run, JobOrder)> = runs
+    /// `after` is what the page came after.
+    async fn republish_missing(
+        &self,
+        runs: &[Run],
+        after: Option<RunId>,
+        now: Timestamp,
+        grace_ms: u64,
+    ) -> Result<(), ReconcileError> {
+        let orders: Vec<JobOrder> = runs
             .iter()
-            .flat_map(|run| run.open_jobs(now).into_iter().map(move |order| (run, order)))
-            .filter(|(run, order)| is_old_enough(run, order, now, grace_ms))
+            .flat_map(|run| run.open_jobs(now).into_iter().filter(|order| is_old_enough(run, order, now, grace_ms)))
             .collect();
         if orders.is_empty() {
             return Ok(());
         }
-        let asked: Vec<JobOrder> = orders.iter().map(|(_, order)| order.clone()).collect();
-        let missing = self.queue.missing(&asked).await?;
+        let missing = self.queue.missing(&orders).await?;
         if missing.is_empty() {
             return Ok(());
         }
-        let missing: std::collections::HashSet<_> = missing.into_iter().collect();
-        let orders: Vec<(&Run, &JobOrder)> =
-            orders.iter().filter(|(_, order)| missing.contains(&order.id)).map(|(run, order)| (*run, order)).collect();
+        let missing: HashSet<JobId> = missing.into_iter().collect();
+        // An attempt that ended since the page was read is missing rightly: its report was acknowledged, which comes
+        // after the commit. So what is still open now was open then.
+        let runs = self.look_again(runs, after).await?;
+        let orders: Vec<(&Run, JobOrder)> = runs
+            .iter()
+            .flat_map(|run| run.open_jobs(now).into_iter().map(move |order| (run, order)))
+            .filter(|(_, order)| missing.contains(&order.id))
+            .collect();
+        let orders: Vec<(&Run, &JobOrder)> = orders.iter().map(|(run, order)| (*run, order)).collect();
         for orders in orders.chunks(REPUBLISH_JOBS_MAX) {
             let jobs = self.jobs(orders, &[]).await?;
             self.queue.publish(&jobs).await?;
@@ -128,6 +143,14 @@ impl Shared {
             info!(jobs = jobs.len(), "the queue had lost jobs, published them again");
         }
         Ok(())
+    }
+
+    /// The runs of a page as they are now. One that is no longer among as many is looked at by the next pass.
+    async fn look_again(&self, runs: &[Run], after: Option<RunId>) -> Result<Vec<Run>, StoreError> {
+        match runs {
+            [one] => Ok(self.store.run(one.id()).await?.into_iter().collect()),
+            _ => self.store.open_runs(after, runs.len()).await,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hermes_core::ports::queue::{DeliveredReport, QueueError};
 use hermes_core::ports::store::StoreError;
 use hermes_core::run::{Event, Illegal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -16,6 +17,9 @@ use crate::borders;
 
 /// When told to stop: how long the queue is asked for reports that are there already.
 const LAST_LOOK: Duration = Duration::from_millis(50);
+/// When told to stop: how long that goes on while more reports keep coming. In a fleet they would come for ever, and
+/// other dispatchers take them; in one process the workers have ended before.
+const LAST_LOOKS: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut outage = Outage::none("reports");
@@ -36,8 +40,12 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
         }
     }
     // What workers of this very process reported last is in memory only: it must be written before the end.
+    let until = Instant::now() + LAST_LOOKS;
     while let Ok(Ok(delivered)) = tokio::time::timeout(LAST_LOOK, shared.queue.reports(batch.runs())).await {
         shared.apply_reports(delivered, &mut batch, &shutdown).await;
+        if Instant::now() >= until {
+            break;
+        }
     }
 }
 

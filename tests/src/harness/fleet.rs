@@ -136,13 +136,15 @@ impl Fleet {
     }
 }
 
-async fn start_dispatcher(environment: &[(String, String)]) -> Process {
+/// A dispatcher that is ready.
+pub async fn start_dispatcher(environment: &[(String, String)]) -> Process {
     let mut dispatcher = Process::start("hermes-dispatcher", &[], environment);
     dispatcher.says("dispatcher ready").await;
     dispatcher
 }
 
-async fn start_worker(environment: &[(String, String)]) -> Process {
+/// A worker-runner that serves its keys.
+pub async fn start_worker(environment: &[(String, String)]) -> Process {
     // A worker-runner needs to know Redis, and the workers it calls.
     let its_own: Vec<_> =
         environment.iter().filter(|(key, _)| !key.contains("DATABASE") && !key.contains("LISTEN")).cloned().collect();
@@ -162,6 +164,11 @@ fn with_json(request: reqwest::RequestBuilder, body: &Value) -> reqwest::Request
     request.header("content-type", "application/json").body(body.to_string())
 }
 
-fn free_address() -> SocketAddr {
+/// A free address of loopback.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }

@@ -121,10 +121,27 @@ impl Process {
         self.signal("-INT").await
     }
 
+    /// SIGTERM, without waiting for what comes of it.
+    pub async fn ask_to_end(&self) {
+        self.send("-TERM").await;
+    }
+
     async fn signal(&mut self, signal: &str) -> i32 {
+        self.send(signal).await;
+        self.ended().await
+    }
+
+    async fn send(&self, signal: &str) {
         let pid = self.child.id().expect("it runs").to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().await.expect("kill is there");
         assert!(sent.success(), "kill {signal} {pid}");
+    }
+
+    /// Waits until it has ended; gives the exit code.
+    ///
+    /// # Panics
+    /// If it does not end, or ends by a signal.
+    pub async fn ended(&mut self) -> i32 {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("{} does not end:\n{}", self.name, self.log().join("\n")));
         status.expect("it can be waited for").code().expect("it ended by itself")
