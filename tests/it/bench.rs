@@ -23,6 +23,18 @@ fn figures(ended: &Ended, named: &[&str]) -> Value {
     figures
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_with_a_history_is_read_and_overloaded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ended = bench(folder.path(), &["H", "O", "--history", "300", "--rate", "50"]).await;
+    let members =
+        ["H_list_first_p99_ms", "H_list_deep_p50_ms", "H_run_p99_ms", "O_accepted", "O_accept_p99_ms", "O_back_s"];
+    let figures = figures(&ended, &members);
+    assert_eq!(figures["O_accepted"], 50.0, "{figures}");
+    assert_eq!(figures["services"], figures["executions"], "{figures}");
+    assert_eq!(figures["history"], "300 settled runs");
+}
+
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).expect("it can be read").next().is_none()
 }

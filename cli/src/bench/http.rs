@@ -20,6 +20,8 @@ pub(super) struct Connection {
 /// An answer.
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// Seconds after which the server wants to be asked again.
+    pub(super) retry_after: Option<u64>,
     pub(super) body: Bytes,
 }
 
@@ -60,8 +62,10 @@ impl Connection {
         let sender = self.open().await?;
         let response = sender.send_request(request).await.with_context(|| format!("no answer to {path}"))?;
         let status = response.status().as_u16();
+        let advice = response.headers().get(header::RETRY_AFTER);
+        let retry_after = advice.and_then(|value| value.to_str().ok()?.parse().ok());
         let body = response.into_body().collect().await?.to_bytes();
-        Ok(Answer { status, body })
+        Ok(Answer { status, retry_after, body })
     }
 
     async fn open(&mut self) -> anyhow::Result<&mut SendRequest<Full<Bytes>>> {

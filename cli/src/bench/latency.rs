@@ -39,13 +39,8 @@ pub(super) async fn one_by_one(system: &System, plan: &Plan, count: usize) -> an
     let mut durations = Vec::with_capacity(count);
     let warm_up = count / WARM_UP_SHARE;
     for number in 0..warm_up + count {
-        let body = plan.submission(number as u64, true);
-        let begun = Instant::now();
-        let answer = connection.post("/api/orchestration/run", body).await?;
-        let settled: Settled = answer.read(200)?;
-        let duration = begun.elapsed();
-        anyhow::ensure!(settled.status == RunStatus::Completed, "run {} is {}", settled.run_id, settled.status);
-        accepted.push(settled.run_id);
+        let (run_id, duration) = one(&mut connection, plan, number as u64).await?;
+        accepted.push(run_id);
         if number >= warm_up {
             durations.push(duration);
         }
@@ -54,11 +49,27 @@ pub(super) async fn one_by_one(system: &System, plan: &Plan, count: usize) -> an
     // A dispatcher counts after the commit, and answers at the commit.
     meter.until(before.settled + accepted.len() as u64, |_| ()).await?;
     verify::counts(meter.read().await? - before, plan, accepted.len() as u64)?;
-    durations.sort_unstable();
-    Ok(Latencies { durations, accepted: accepted.len() as u64 })
+    Ok(Latencies { accepted: accepted.len() as u64, ..Latencies::of(durations) })
+}
+
+/// Starts one run and waits for it.
+pub(super) async fn one(connection: &mut Connection, plan: &Plan, number: u64) -> anyhow::Result<(RunId, Duration)> {
+    let body = plan.submission(number, true);
+    let begun = Instant::now();
+    let answer = connection.post("/api/orchestration/run", body).await?;
+    let settled: Settled = answer.read(200)?;
+    let duration = begun.elapsed();
+    anyhow::ensure!(settled.status == RunStatus::Completed, "run {} is {}", settled.run_id, settled.status);
+    Ok((settled.run_id, duration))
 }
 
 impl Latencies {
+    /// Durations in any order.
+    pub(super) fn of(mut durations: Vec<Duration>) -> Self {
+        durations.sort_unstable();
+        Self { durations, accepted: 0 }
+    }
+
     /// Milliseconds that a share of the runs did not exceed, such as 0.99.
     pub(super) fn quantile_ms(&self, share: f64) -> f64 {
         #[expect(
@@ -80,10 +91,9 @@ mod tests {
 
     #[test]
     fn quantiles_are_read_from_the_sorted_durations() {
-        let of = |durations: Vec<Duration>| Latencies { accepted: 0, durations };
-        let latencies = of((1..=100).map(Duration::from_millis).collect());
+        let latencies = Latencies::of((1..=100).rev().map(Duration::from_millis).collect());
         assert!((latencies.quantile_ms(0.5) - 51.0).abs() < 1e-9);
         assert!((latencies.quantile_ms(0.99) - 100.0).abs() < 1e-9);
-        assert!((of(vec![Duration::from_millis(7)]).quantile_ms(0.99) - 7.0).abs() < 1e-9);
+        assert!((Latencies::of(vec![Duration::from_millis(7)]).quantile_ms(0.99) - 7.0).abs() < 1e-9);
     }
 }

@@ -6,32 +6,34 @@
 
 mod cost;
 mod guarded;
+mod history;
 mod http;
 mod latency;
 mod meter;
 mod options;
+mod overload;
 mod plans;
 mod processes;
 mod report;
+mod scale;
 mod servers;
+mod session;
 mod system;
 mod throughput;
 mod verify;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use hermes_adapters::{entropy, signals};
+use hermes_adapters::signals;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
-use http::Connection;
 pub use options::{Bench, Figure};
-use plans::Plan;
 use report::Figures;
+use session::Session;
 use system::System;
-use throughput::{Load, Throughput};
 
 /// Measures, and tells what it measured. What was executed more often than it must be is told beside the figures, as a
 /// failure: they are true, but the system is not in order.
@@ -70,6 +72,32 @@ struct Executions {
 
 async fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<Executions> {
     let begun = Instant::now();
+    let mut executions = Executions { needed: 0, counted: None };
+    if bench.wants_one_system() {
+        executions.add(measure_system(bench, figures).await?);
+    }
+    if bench.wants(Figure::Scale) {
+        executions.add(scale::measure(bench, figures).await?);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a count of executions is far below 2^52")]
+    if let Some(counted) = executions.counted {
+        let needed = executions.needed as f64;
+        figures.add("services", needed, "services of all runs; each run was compared with what was accepted");
+        figures.add("executions", counted as f64, "executions of services, as the worker-runners counted");
+    }
+    figures.about("seconds", begun.elapsed().as_secs());
+    Ok(executions)
+}
+
+impl Executions {
+    fn add(&mut self, other: Self) {
+        self.needed += other.needed;
+        self.counted = other.counted.map(|counted| counted + self.counted.unwrap_or(0)).or(self.counted);
+    }
+}
+
+/// Everything that is measured on the system that the options describe.
+async fn measure_system(bench: &Bench, figures: &mut Figures) -> anyhow::Result<Executions> {
     output::note("starting the system …");
     let system = System::open(bench).await?;
     let mut session = Session { bench, system: &system, figures, executions: 0 };
@@ -79,113 +107,7 @@ async fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<Executi
     let stopped = system.stop().await;
     measured?;
     told?;
-    let executions = Executions { needed, counted: stopped? };
-    #[expect(clippy::cast_precision_loss, reason = "a count of executions is far below 2^52")]
-    if let Some(counted) = executions.counted {
-        figures.add("services", needed as f64, "services of all runs; each run was compared with what was accepted");
-        figures.add("executions", counted as f64, "executions of services, as the worker-runners counted");
-    }
-    figures.about("seconds", begun.elapsed().as_secs());
-    Ok(executions)
-}
-
-/// One system while it is measured.
-struct Session<'a> {
-    bench: &'a Bench,
-    system: &'a System,
-    figures: &'a mut Figures,
-    /// Services of all runs so far: each must be executed once.
-    executions: u64,
-}
-
-impl Session<'_> {
-    async fn all(&mut self) -> anyhow::Result<()> {
-        let bench = self.bench;
-        if bench.wants(Figure::Throughput) || bench.wants(Figure::Cost) {
-            self.throughput("T", u64::from(bench.batch), bench.clients.get()).await?;
-        }
-        if bench.wants(Figure::SinglePosts) {
-            self.throughput("T1", 1, bench.single_clients.get()).await?;
-        }
-        if bench.wants(Figure::Latency) {
-            self.latency().await?;
-        }
-        if bench.wants(Figure::FanOut) {
-            self.fan_out().await?;
-        }
-        Ok(())
-    }
-
-    /// A plan that only this measurement uses, also on a system that was measured before.
-    async fn plan(&self, purpose: &str) -> anyhow::Result<Plan> {
-        Plan::standard(&mut self.connection()?, unique(purpose)).await
-    }
-
-    fn connection(&self) -> anyhow::Result<Connection> {
-        Connection::to(&self.system.servers[0])
-    }
-
-    async fn throughput(&mut self, name: &str, batch: u64, clients: usize) -> anyhow::Result<()> {
-        let bench = self.bench;
-        let plan = self.plan(name).await?;
-        let services = plan.services;
-        let load = Load {
-            clients,
-            batch,
-            open: bench.open.get().max(usize::try_from(batch)?),
-            warm_up: Duration::from_secs(bench.warm_up),
-            measured: Duration::from_secs(bench.seconds),
-        };
-        output::note(&format!("{name}: throughput …"));
-        let Throughput { runs_per_second, runs, accepted, republished, cost } = match bench.backlog {
-            Some(count) => throughput::backlog(self.system, plan, load, count.get() as u64).await?,
-            None => throughput::steady(self.system, plan, load).await?,
-        };
-        self.executions += accepted * services;
-        let how = if batch == 1 { "one POST each".to_owned() } else { format!("batches of {batch}") };
-        let figures = &mut *self.figures;
-        figures.add(&format!("{name}_runs_per_s"), runs_per_second, &format!("settled runs per second, {how}"));
-        #[expect(clippy::cast_precision_loss, reason = "a count of runs is far below 2^52")]
-        let (runs, republished) = (runs as f64, republished as f64);
-        figures.add(&format!("{name}_runs"), runs, "runs that were counted for it");
-        figures.add(&format!("{name}_republished"), republished, "jobs that were taken for lost, of all runs");
-        figures.add(
-            &format!("{name}_cores_busy"),
-            cost.cores_busy(),
-            "cores that were busy, the benchmark's own share included",
-        );
-        if bench.wants(Figure::Cost) && batch > 1 {
-            cost.tell(figures);
-        }
-        Ok(())
-    }
-
-    async fn latency(&mut self) -> anyhow::Result<()> {
-        output::note("L: latency …");
-        let plan = self.plan("l").await?;
-        let latencies = latency::one_by_one(self.system, &plan, self.bench.runs.get()).await?;
-        self.executions += latencies.accepted * plan.services;
-        for (name, share) in [("L_p50_ms", 0.5), ("L_p95_ms", 0.95), ("L_p99_ms", 0.99), ("L_max_ms", 1.0)] {
-            self.figures.add(name, latencies.quantile_ms(share), "ms from the POST to the summary, one run at a time");
-        }
-        Ok(())
-    }
-
-    async fn fan_out(&mut self) -> anyhow::Result<()> {
-        output::note("F: fan-out …");
-        let width = self.bench.width;
-        let plan = Plan::wide(&mut self.connection()?, unique("f"), width).await?;
-        let latencies = latency::one_by_one(self.system, &plan, self.bench.wide_runs.get()).await?;
-        self.executions += latencies.accepted * plan.services;
-        let meaning = format!("ms from the POST to the summary, one run of {width} services and a join: median");
-        self.figures.add("F_ms", latencies.quantile_ms(0.5), &meaning);
-        self.figures.add("F_max_ms", latencies.quantile_ms(1.0), "the longest of them");
-        Ok(())
-    }
-}
-
-fn unique(purpose: &str) -> String {
-    format!("bench-{}-{}", purpose.to_ascii_lowercase(), entropy::process_id())
+    Ok(Executions { needed, counted: stopped? })
 }
 
 /// What the figures are true for.
@@ -196,6 +118,7 @@ async fn about(system: &System, bench: &Bench, figures: &mut Figures) -> anyhow:
     figures.about("cores", std::thread::available_parallelism().map_or(0, std::num::NonZero::get));
     let what = match (&bench.url, bench.embedded) {
         (Some(url), _) => url.to_string(),
+        (None, false) if !bench.wants_one_system() => "a fleet for each figure".to_owned(),
         (None, true) => "hermes up, SQLite with synchronous=FULL".to_owned(),
         (None, false) => format!("{} dispatchers, {} worker-runners", bench.dispatchers, bench.worker_runners),
     };
@@ -212,6 +135,9 @@ async fn about(system: &System, bench: &Bench, figures: &mut Figures) -> anyhow:
         }
     };
     figures.about("load", load);
+    if let Some(runs) = bench.history {
+        figures.about("history", format!("{runs} settled runs"));
+    }
     Ok(())
 }
 

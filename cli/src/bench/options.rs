@@ -24,6 +24,15 @@ pub enum Figure {
     /// Cost: processor time, memory, log and rows written, commands of Redis, taken during T
     #[value(name = "C")]
     Cost,
+    /// History: how fast lists and pages are read, with the settled runs that --history loads
+    #[value(name = "H")]
+    History,
+    /// Overload: three times the throughput is submitted, whatever the answers
+    #[value(name = "O")]
+    Overload,
+    /// Scale: throughput with 1, 2, 4 worker-runners and 1, 2, 3 dispatchers, each on a new private system
+    #[value(name = "S")]
+    Scale,
 }
 
 /// `hermes bench`.
@@ -56,6 +65,12 @@ pub struct Bench {
     /// Submit so many runs at once and count until the last has settled, instead of measuring a steady state
     #[arg(long, value_name = "RUNS")]
     pub backlog: Option<NonZeroUsize>,
+    /// Load so many settled runs into the private Postgres before anything is measured
+    #[arg(long, value_name = "RUNS", conflicts_with_all = ["url", "embedded"])]
+    pub history: Option<NonZeroUsize>,
+    /// Runs per second that O submits [default: three times T]
+    #[arg(long, value_name = "RUNS")]
+    pub rate: Option<NonZeroUsize>,
     /// Runs that are open at the same time, at most
     #[arg(long, value_name = "RUNS", default_value = "2000")]
     pub open: NonZeroUsize,
@@ -83,6 +98,12 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// Whether anything is wanted that is measured on the system that the options describe.
+    #[must_use]
+    pub fn wants_one_system(&self) -> bool {
+        self.figures.iter().any(|figure| *figure != Figure::Scale)
+    }
+
     /// Whether `figure` is wanted.
     #[must_use]
     pub fn wants(&self, figure: Figure) -> bool {

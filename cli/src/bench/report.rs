@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 #[derive(Default)]
 pub(super) struct Figures {
     figures: Vec<(String, f64, String)>,
-    about: Vec<(String, String)>,
+    about: Vec<(String, Value)>,
 }
 
 impl Figures {
@@ -18,8 +18,8 @@ impl Figures {
     }
 
     /// Adds what the figures are true for.
-    pub(super) fn about(&mut self, name: &str, value: impl ToString) {
-        self.about.push((name.to_owned(), value.to_string()));
+    pub(super) fn about(&mut self, name: &str, value: impl Into<Value>) {
+        self.about.push((name.to_owned(), value.into()));
     }
 
     /// The table.
@@ -31,7 +31,10 @@ impl Figures {
         }
         text.push('\n');
         for (name, value) in &self.about {
-            let _ = writeln!(text, "{name}: {value}");
+            let _ = match value.as_str() {
+                Some(value) => writeln!(text, "{name}: {value}"),
+                None => writeln!(text, "{name}: {value}"),
+            };
         }
         text
     }
@@ -43,7 +46,7 @@ impl Figures {
             members.insert(name.clone(), Value::from((value * 1e3).round() / 1e3));
         }
         for (name, value) in &self.about {
-            members.insert(name.clone(), value.clone().into());
+            members.insert(name.clone(), value.clone());
         }
         Value::Object(members).to_string() + "\n"
     }

@@ -1,6 +1,7 @@
 //! What is measured: a private system that is started for it, or a running one.
 
 use std::ffi::OsStr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -33,15 +34,25 @@ impl System {
         } else if bench.embedded {
             system.start_embedded(&bench.data).await?;
         } else {
-            let stores = (Postgres::start(&bench.data).await?, Redis::start(&bench.data).await?);
-            let (database, redis) = (stores.0.url(), stores.1.url());
-            system.stores = Some(stores);
-            for number in 1..=bench.dispatchers.get() {
-                system.start_dispatcher(&bench.data, number, &database, &redis).await?;
-            }
-            for number in 1..=bench.worker_runners.get() {
-                system.start_worker_runner(&bench.data, number, &redis).await?;
-            }
+            system = Self::start_fleet(&bench.data, bench.dispatchers, bench.worker_runners).await?;
+        }
+        Ok(system)
+    }
+
+    /// Starts a private fleet.
+    pub(super) async fn start_fleet(
+        parent: &Path,
+        dispatchers: NonZeroUsize,
+        worker_runners: NonZeroUsize,
+    ) -> anyhow::Result<Self> {
+        let (postgres, redis) = (Postgres::start(parent).await?, Redis::start(parent).await?);
+        let (database, queue) = (postgres.url(), redis.url());
+        let mut system = Self { servers: Vec::new(), processes: Vec::new(), stores: Some((postgres, redis)) };
+        for number in 1..=dispatchers.get() {
+            system.start_dispatcher(parent, number, &database, &queue).await?;
+        }
+        for number in 1..=worker_runners.get() {
+            system.start_worker_runner(parent, number, &queue).await?;
         }
         Ok(system)
     }

@@ -22,33 +22,44 @@ struct Page {
 
 /// Compares the accepted runs of a plan that nobody else uses with the list. They must have settled.
 pub(super) async fn compare(connection: &mut Connection, plan: &Plan, accepted: &[RunId]) -> anyhow::Result<()> {
+    compare_with(connection, plan, accepted, 0).await.map(|_| ())
+}
+
+/// The same where so many submissions were refused: each may have been written all the same. Gives how many runs there
+/// are.
+pub(super) async fn compare_with(
+    connection: &mut Connection,
+    plan: &Plan,
+    accepted: &[RunId],
+    refused: u64,
+) -> anyhow::Result<u64> {
     let mut missing: BTreeSet<RunId> = accepted.iter().copied().collect();
     let mut wrong = Vec::new();
     if missing.len() != accepted.len() {
         wrong.push(format!("{} runs were accepted twice", accepted.len() - missing.len()));
     }
+    let (mut listed, mut more) = (0, 0);
     let mut cursor = String::new();
     loop {
         let path = format!("/api/orchestration/runs?plan={}&limit={PAGE_RUNS_MAX}{cursor}", plan.id);
         let page: Page = connection.get(&path).await?.read(200)?;
-        for listed in &page.runs {
-            if !missing.remove(&listed.summary.run_id) {
-                wrong.push(format!(
-                    "run {} is in the list and was not accepted, or is there twice",
-                    listed.summary.run_id
-                ));
-            }
-            wrong.extend(flaw(listed, plan));
+        listed += page.runs.len() as u64;
+        for run in &page.runs {
+            more += u64::from(!missing.remove(&run.summary.run_id));
+            wrong.extend(flaw(run, plan));
         }
         match page.next_cursor {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }
     }
+    if more > refused {
+        wrong.push(format!("{} runs are in the list and were not accepted, or are there twice", more - refused));
+    }
     wrong.extend(missing.iter().map(|lost| format!("run {lost} was accepted and is lost")));
     let told = wrong.iter().take(TOLD).cloned().collect::<Vec<_>>().join("; ");
     anyhow::ensure!(wrong.is_empty(), "{} of {} runs are not as they must be: {told}", wrong.len(), accepted.len());
-    Ok(())
+    Ok(listed)
 }
 
 /// What is wrong with a settled run of services that do nothing.
