@@ -1,6 +1,6 @@
 //! C: what a run costs each part: processor time, memory, log and rows of Postgres, commands of Redis.
 
-use super::processes::{cpu_seconds, memory_mb, own_cpu_seconds};
+use super::processes::{cpu_seconds, machine_cpu_seconds, memory_mb, own_cpu_seconds};
 use super::report::Figures;
 use super::system::System;
 
@@ -8,6 +8,8 @@ use super::system::System;
 pub(super) struct Usage {
     /// Seconds of processor time by process; the benchmark itself is the last.
     cpu: Vec<(String, f64)>,
+    /// The same of the whole machine.
+    machine: f64,
     memory_mb: Vec<(String, f64)>,
     stores: Option<Stores>,
 }
@@ -32,7 +34,7 @@ impl Usage {
         let memory_mb = system.all_processes().map(|(name, pid)| (name.to_owned(), memory_mb(pid))).collect();
         let mut cpu: Vec<_> = system.all_processes().map(|(name, pid)| (name.to_owned(), cpu_seconds(pid))).collect();
         cpu.push(("bench".to_owned(), own_cpu_seconds()));
-        Ok(Self { cpu, memory_mb, stores: Stores::read(system).await? })
+        Ok(Self { cpu, machine: machine_cpu_seconds(), memory_mb, stores: Stores::read(system).await? })
     }
 
     pub(super) fn since(self, before: &Self, runs: u64, seconds: f64) -> Cost {
@@ -40,7 +42,8 @@ impl Usage {
         let stores = self.stores.zip(before.stores.as_ref()).map(|(now, then)| now.since(then));
         #[expect(clippy::cast_precision_loss, reason = "a count of runs is far below 2^52")]
         let runs = runs.max(1) as f64;
-        Cost { used: Self { cpu, memory_mb: self.memory_mb, stores }, runs, seconds }
+        let machine = self.machine - before.machine;
+        Cost { used: Self { cpu, machine, memory_mb: self.memory_mb, stores }, runs, seconds }
     }
 }
 
@@ -75,6 +78,11 @@ impl Cost {
     /// Cores that everything together kept busy.
     pub(super) fn cores_busy(&self) -> f64 {
         self.used.cpu.iter().map(|(_, seconds)| seconds).sum::<f64>() / self.seconds
+    }
+
+    /// Cores that were busy with something else: if that is more than a little, the figures are too low.
+    pub(super) fn cores_of_others(&self) -> f64 {
+        (self.used.machine / self.seconds - self.cores_busy()).max(0.0)
     }
 
     /// The figures of C.

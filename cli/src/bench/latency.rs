@@ -18,8 +18,8 @@ const WARM_UP_SHARE: usize = 10;
 pub(super) struct Latencies {
     /// Sorted.
     durations: Vec<Duration>,
-    /// Runs in all, warm-up included.
-    pub(super) accepted: u64,
+    /// All runs, those of the warm-up included.
+    pub(super) accepted: Vec<RunId>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +49,7 @@ pub(super) async fn one_by_one(system: &System, plan: &Plan, count: usize) -> an
     // A dispatcher counts after the commit, and answers at the commit.
     meter.until(before.settled + accepted.len() as u64, |_| ()).await?;
     verify::counts(meter.read().await? - before, plan, accepted.len() as u64)?;
-    Ok(Latencies { accepted: accepted.len() as u64, ..Latencies::of(durations) })
+    Ok(Latencies::of(durations).with(accepted))
 }
 
 /// Starts one run and waits for it.
@@ -67,7 +67,19 @@ impl Latencies {
     /// Durations in any order.
     pub(super) fn of(mut durations: Vec<Duration>) -> Self {
         durations.sort_unstable();
-        Self { durations, accepted: 0 }
+        Self { durations, accepted: Vec::new() }
+    }
+
+    /// These, measured while `runs` were accepted.
+    pub(super) fn with(self, runs: Vec<RunId>) -> Self {
+        Self { accepted: runs, ..self }
+    }
+
+    /// The mean of all, in milliseconds.
+    pub(super) fn mean_ms(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a list of some thousand")]
+        let count = self.durations.len().max(1) as f64;
+        self.durations.iter().sum::<Duration>().as_secs_f64() * 1e3 / count
     }
 
     /// Milliseconds that a share of the runs did not exceed, such as 0.99.

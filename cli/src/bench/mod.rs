@@ -12,6 +12,7 @@ mod latency;
 mod meter;
 mod options;
 mod overload;
+mod parts;
 mod plans;
 mod processes;
 mod report;

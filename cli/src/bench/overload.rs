@@ -82,7 +82,7 @@ pub(super) async fn measure(
         back.as_secs_f64(),
         "seconds from the last submission until a run is as fast as before, times two",
     );
-    Ok(listed + usual.accepted + after)
+    Ok(listed + usual.accepted.len() as u64 + after)
 }
 
 async fn submit(servers: &[Url], plan: Plan, rate: f64, time: Duration) -> anyhow::Result<Outcome> {

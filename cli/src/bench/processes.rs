@@ -51,6 +51,15 @@ pub(super) fn own_cpu_seconds() -> f64 {
     fields.iter().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
 }
 
+/// Seconds of processor time that the whole machine has used, what its host has taken from it included.
+pub(super) fn machine_cpu_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    // user, nice, system, idle, waiting for disks, interrupts, soft interrupts, stolen; guests are in the first two
+    let busy = fields.take(8).enumerate().filter(|(position, _)| !matches!(position, 3 | 4));
+    busy.filter_map(|(_, field)| field.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
+}
+
 /// Megabytes of memory of the process and all below it; what several share is counted once (proportional set size).
 pub(super) fn memory_mb(pid: u32) -> f64 {
     let kilobytes: f64 = family(pid).into_iter().filter_map(|pid| field(pid, "smaps_rollup", "Pss:")).sum();
@@ -73,6 +82,7 @@ mod tests {
         assert!(state(own).is_some());
         assert!(memory_mb(own) > 0.1);
         assert!(cpu_seconds(own) >= 0.0);
+        assert!(machine_cpu_seconds() >= own_cpu_seconds());
         assert!(family(1).contains(&own), "everything descends from the first process");
     }
 }

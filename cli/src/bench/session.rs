@@ -7,6 +7,7 @@ use hermes_adapters::entropy;
 
 use super::http::Connection;
 use super::options::{Bench, Figure};
+use super::parts::{self, Hops};
 use super::plans::Plan;
 use super::report::Figures;
 use super::system::System;
@@ -105,11 +106,9 @@ impl Session<'_> {
         let (runs, republished) = (runs as f64, republished as f64);
         figures.add(&format!("{name}_runs"), runs, "runs that were counted for it");
         figures.add(&format!("{name}_republished"), republished, "jobs that were taken for lost, of all runs");
-        figures.add(
-            &format!("{name}_cores_busy"),
-            cost.cores_busy(),
-            "cores that were busy, the benchmark's own share included",
-        );
+        let (own, others) = (cost.cores_busy(), cost.cores_of_others());
+        figures.add(&format!("{name}_cores_busy"), own, "cores that were busy with it, the clients included");
+        figures.add(&format!("{name}_cores_of_others"), others, "cores that were busy with something else");
         if bench.wants(Figure::Cost) && batch > 1 {
             cost.tell(figures);
         }
@@ -120,10 +119,24 @@ impl Session<'_> {
         output::note("L: latency …");
         let plan = self.plan("l").await?;
         let latencies = latency::one_by_one(self.system, &plan, self.bench.runs.get()).await?;
-        self.executions += latencies.accepted * plan.services;
+        self.executions += latencies.accepted.len() as u64 * plan.services;
         for (name, share) in [("L_p50_ms", 0.5), ("L_p95_ms", 0.95), ("L_p99_ms", 0.99), ("L_max_ms", 1.0)] {
             self.figures.add(name, latencies.quantile_ms(share), "ms from the POST to the summary, one run at a time");
         }
+        let mut connection = self.connection()?;
+        let Hops { first_ms, second_ms } = parts::hops(&mut connection, &latencies.accepted).await?;
+        let rest_ms = latencies.mean_ms() - first_ms - second_ms;
+        self.figures.add("L_hop_1_ms", first_ms, "ms of it, mean: from accepting to the result of a");
+        self.figures.add("L_hop_2_ms", second_ms, "ms of it, mean: from there to the result of e");
+        self.figures.add(
+            "L_rest_ms",
+            rest_ms,
+            "ms of it, mean: the request before, diagnosis, commit and answer after",
+        );
+        let accepting = parts::accepting(&mut connection, &plan, self.bench.runs.get()).await?;
+        self.executions += accepting.accepted.len() as u64 * plan.services;
+        self.figures.add("L_accept_p50_ms", accepting.quantile_ms(0.5), "ms from a POST that does not wait to its 202");
+        self.figures.add("L_accept_p99_ms", accepting.quantile_ms(0.99), "the same");
         Ok(())
     }
 
@@ -132,7 +145,7 @@ impl Session<'_> {
         let width = self.bench.width;
         let plan = Plan::wide(&mut self.connection()?, unique("f"), width).await?;
         let latencies = latency::one_by_one(self.system, &plan, self.bench.wide_runs.get()).await?;
-        self.executions += latencies.accepted * plan.services;
+        self.executions += latencies.accepted.len() as u64 * plan.services;
         let meaning = format!("ms from the POST to the summary, one run of {width} services and a join: median");
         self.figures.add("F_ms", latencies.quantile_ms(0.5), &meaning);
         self.figures.add("F_max_ms", latencies.quantile_ms(1.0), "the longest of them");
