@@ -29,6 +29,9 @@ struct Arguments {
     /// Milliseconds of the lease
     #[arg(long)]
     lease_ms: Option<u64>,
+    /// A folder with the programs of an older build: all processes begin as these, and take turns with the current ones
+    #[arg(long, conflicts_with = "embedded")]
+    old_binaries: Option<PathBuf>,
     /// Where reports, logs and journals go
     #[arg(long, default_value = "target/chaos")]
     out: PathBuf,
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
     chosen.runs = arguments.runs.unwrap_or(chosen.runs);
     chosen.span = arguments.seconds.map_or(chosen.span, Duration::from_secs);
     chosen.lease = arguments.lease_ms.map_or(chosen.lease, Duration::from_millis);
+    chosen.old_binaries.clone_from(&arguments.old_binaries);
     for planned in fault::schedule(chosen.seed, chosen.span, chosen.lease, &chosen.quotas) {
         println!("{:>8.3} s  {:?} for {} ms", planned.at.as_secs_f64(), planned.fault, planned.lasts.as_millis());
     }

@@ -55,6 +55,25 @@ pub enum End {
     ByItself(i32),
 }
 
+/// Which build a life was of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Build {
+    /// The one that is tested.
+    Current,
+    /// The older one that runs beside it.
+    Old,
+}
+
+impl Build {
+    /// All begin with the old build, as in a deployment that is about to be updated. Then they take turns, so that at
+    /// each moment about half of them are old.
+    const fn of(member: Member, life: u32) -> Self {
+        let (Member::Dispatcher(n) | Member::Worker(n)) = member;
+        if life == 1 || (n + life as usize) % 2 == 1 { Self::Old } else { Self::Current }
+    }
+}
+
 /// One life that is over.
 #[derive(Clone, Debug, Serialize)]
 pub struct Life {
@@ -62,6 +81,8 @@ pub struct Life {
     pub member: Member,
     /// Which, from 1.
     pub number: u32,
+    /// Of which build.
+    pub build: Build,
     /// When it ended.
     pub ended: Ms,
     /// How.
@@ -82,6 +103,21 @@ pub struct Spec {
     pub seed: u64,
     /// Whether borders are armed, in some of its lives.
     pub armed: bool,
+    /// Where the programs of an older build are, if there is one.
+    pub old_binaries: Option<PathBuf>,
+}
+
+impl Spec {
+    fn build(&self, life: u32) -> Build {
+        if self.old_binaries.is_some() { Build::of(self.member, life) } else { Build::Current }
+    }
+
+    fn path(&self, life: u32) -> PathBuf {
+        match (&self.old_binaries, self.build(life)) {
+            (Some(folder), Build::Old) => folder.join(self.program),
+            (None, _) | (_, Build::Current) => binary(self.program),
+        }
+    }
 }
 
 enum Order {
@@ -207,7 +243,8 @@ impl Supervisor {
             {
                 let mut state = lock(&self.state);
                 (state.pid, state.armed) = (None, None);
-                state.ended.push(Life { member: self.spec.member, number: life, ended: self.clock.now(), end });
+                let (member, build, ended) = (self.spec.member, self.spec.build(life), self.clock.now());
+                state.ended.push(Life { member, number: life, build, ended, end });
             }
             if let Some((order, done)) = asked {
                 stopped = matches!(order, Order::Stop);
@@ -219,12 +256,12 @@ impl Supervisor {
     }
 
     fn spawn(&self) -> (Child, Option<&'static str>) {
-        let Spec { program, environment, log, .. } = &self.spec;
+        let Spec { environment, log, .. } = &self.spec;
         let mut state = lock(&self.state);
         state.life += 1;
         let armed = self.border_of_this_life(&mut state);
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(binary(program));
+        command.args(["--pdeathsig", "KILL"]).arg(self.spec.path(state.life));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HERMES_LOG_FORMAT", "json").envs(environment(state.life));
         if let Some((border, spared)) = armed {

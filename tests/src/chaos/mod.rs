@@ -34,7 +34,7 @@ use sqlx::{Connection, PgConnection};
 
 use check::{Verdict, Violation, queue_contents};
 use fault::{Fault, Kind, schedule};
-use member::{DISPATCHER_BORDERS, End, Life, WORKER_BORDERS};
+use member::{Build, DISPATCHER_BORDERS, End, Life, WORKER_BORDERS};
 use nemesis::{Hit, rage};
 pub use options::Options;
 use plans::Limits;
@@ -72,7 +72,8 @@ pub async fn run(options: &Options, folder: &Path) -> Report {
     let borders = DISPATCHER_BORDERS.iter().chain(&WORKER_BORDERS).map(|(border, _)| *border);
     let uncrossed = borders.filter(|border| !lives.iter().any(|life| life.end == End::Aborted((*border).to_owned())));
     let uncrossed = uncrossed.filter(|_| options.all_borders).map(|border| format!("no process ended at {border}"));
-    for what in missed.into_iter().chain(uncrossed) {
+    let one_sided = options.old_binaries.iter().flat_map(|_| one_sided(&lives));
+    for what in missed.into_iter().chain(uncrossed).chain(one_sided) {
         verdict.violations.push(Violation { invariant: "harness", what });
     }
     let report = tell(&world, options, &hits, &lives, verdict, [raged, settled, world.clock.now()]).await;
@@ -81,6 +82,26 @@ pub async fn run(options: &Options, folder: &Path) -> Report {
         keep_database(&world);
     }
     report
+}
+
+/// What was not seen of two builds side by side: each kind of process must have lived as both, and as the old one after
+/// a current one had begun.
+fn one_sided(lives: &[Life]) -> Vec<String> {
+    let kinds: [(&str, fn(&Life) -> bool); 2] = [
+        ("dispatcher", |life| matches!(life.member, fault::Member::Dispatcher(_))),
+        ("worker-runner", |life| matches!(life.member, fault::Member::Worker(_))),
+    ];
+    let mut missing = Vec::new();
+    for (kind, is_of) in kinds {
+        let of = |build: Build| lives.iter().filter(move |life| is_of(life) && life.build == build);
+        if of(Build::Current).next().is_none() {
+            missing.push(format!("no {kind} was of the current build"));
+        }
+        if !of(Build::Old).any(|life| life.number > 2) {
+            missing.push(format!("no {kind} of the old build was started after one of the current build"));
+        }
+    }
+    missing
 }
 
 async fn under_faults(
@@ -162,6 +183,7 @@ async fn tell(
         long_pauses: hits.iter().filter(long).count() as u64,
         aborted,
         ends,
+        lives: lives_by_build(lives),
         recovery: recovery(hits, &verdict.found, &executions),
         executions: count(&executions),
         statuses: verdict.found.statuses,
@@ -170,6 +192,18 @@ async fn tell(
         indexes: verdict.indexes,
         violations: verdict.violations,
     }
+}
+
+fn lives_by_build(lives: &[Life]) -> BTreeMap<String, u64> {
+    let mut counted = BTreeMap::new();
+    for life in lives {
+        let kind = match life.member {
+            fault::Member::Dispatcher(_) => "dispatchers",
+            fault::Member::Worker(_) => "worker-runners",
+        };
+        *counted.entry(format!("{kind}, {:?} build", life.build)).or_default() += 1;
+    }
+    counted
 }
 
 pub(crate) fn count(executions: &[Execution]) -> Executions {
@@ -193,7 +227,12 @@ async fn versions(world: &World) -> Vec<String> {
     let info = world.redis(&["INFO", "server"]).await.unwrap_or(redis::Value::Nil);
     let info = redis::from_redis_value::<String>(info).unwrap_or_default();
     let redis = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown").to_owned();
-    vec![format!("Hermes {}", env!("CARGO_PKG_VERSION")), format!("Postgres {postgres}"), format!("Redis {redis}")]
+    let migrated = "SELECT version, (SELECT count(*) FROM runs WHERE created_at < installed_on) FROM _sqlx_migrations \
+        ORDER BY version DESC LIMIT 1";
+    let (schema, before): (i64, i64) = sqlx::query_as(migrated).fetch_one(&mut connection).await.expect("it runs");
+    let schema = format!("schema {schema}, reached when there were {before} runs");
+    let hermes = format!("Hermes {}", env!("CARGO_PKG_VERSION"));
+    vec![hermes, schema, format!("Postgres {postgres}"), format!("Redis {redis}")]
 }
 
 /// A dump of the database beside the logs, where there is the program for it.

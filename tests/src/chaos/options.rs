@@ -1,5 +1,6 @@
 //! What can be chosen about a run of the harness.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,6 +27,8 @@ pub struct Options {
     pub armed: bool,
     /// Whether each border must have ended a process at least once: chance sees to that in the long form only.
     pub all_borders: bool,
+    /// Where the programs of an older build are, to run side by side with these.
+    pub old_binaries: Option<PathBuf>,
 }
 
 impl Options {
@@ -41,6 +44,7 @@ impl Options {
             quotas,
             armed: true,
             all_borders: false,
+            old_binaries: None,
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Report {
     pub aborted: BTreeMap<String, u64>,
     /// Other ends of processes, by how.
     pub ends: BTreeMap<String, u64>,
+    /// Lives of processes, by kind and build.
+    pub lives: BTreeMap<String, u64>,
     /// Executions.
     pub executions: Executions,
     /// Reports that came too late to count, and did not.
@@ -100,7 +102,8 @@ impl Report {
         for (border, times) in &self.aborted {
             writeln!(out, "| abort at {border} | {times} | {times} |")?;
         }
-        writeln!(out, "\n{} pauses were longer than the lease. Other ends: {:?}\n", self.long_pauses, self.ends)?;
+        writeln!(out, "\n{} pauses were longer than the lease. Other ends: {:?}", self.long_pauses, self.ends)?;
+        writeln!(out, "Lives of processes: {:?}\n", self.lives)?;
         let Executions { jobs, executions, jobs_by_executions, again_percent } = &self.executions;
         writeln!(
             out,

@@ -228,7 +228,15 @@ fn members(
     }
     let start = |(member, (environment, program)): (Member, (Environment, &'static str))| {
         let log = folder.join(log_name(member));
-        let spec = Spec { member, program, environment, log, seed: options.seed, armed: options.armed };
+        let spec = Spec {
+            member,
+            program,
+            environment,
+            log,
+            seed: options.seed,
+            armed: options.armed,
+            old_binaries: options.old_binaries.clone(),
+        };
         (member, Supervised::start(spec, clock.clone()))
     };
     members.into_iter().map(start).collect()
