@@ -87,18 +87,14 @@ pub async fn run(options: &Options, folder: &Path) -> Report {
 /// What was not seen of two builds side by side: each kind of process must have lived as both, and as the old one after
 /// a current one had begun.
 fn one_sided(lives: &[Life]) -> Vec<String> {
-    let kinds: [(&str, fn(&Life) -> bool); 2] = [
-        ("dispatcher", |life| matches!(life.member, fault::Member::Dispatcher(_))),
-        ("worker-runner", |life| matches!(life.member, fault::Member::Worker(_))),
-    ];
     let mut missing = Vec::new();
-    for (kind, is_of) in kinds {
-        let of = |build: Build| lives.iter().filter(move |life| is_of(life) && life.build == build);
+    for kind in ["dispatchers", "worker-runners"] {
+        let of = |build: Build| lives.iter().filter(move |life| kind_of(life) == kind && life.build == build);
         if of(Build::Current).next().is_none() {
-            missing.push(format!("no {kind} was of the current build"));
+            missing.push(format!("no {kind} were of the current build"));
         }
         if !of(Build::Old).any(|life| life.number > 2) {
-            missing.push(format!("no {kind} of the old build was started after one of the current build"));
+            missing.push(format!("no {kind} of the old build were started after one of the current build"));
         }
     }
     missing
@@ -197,13 +193,16 @@ async fn tell(
 fn lives_by_build(lives: &[Life]) -> BTreeMap<String, u64> {
     let mut counted = BTreeMap::new();
     for life in lives {
-        let kind = match life.member {
-            fault::Member::Dispatcher(_) => "dispatchers",
-            fault::Member::Worker(_) => "worker-runners",
-        };
-        *counted.entry(format!("{kind}, {:?} build", life.build)).or_default() += 1;
+        *counted.entry(format!("{}, {:?} build", kind_of(life), life.build)).or_default() += 1;
     }
     counted
+}
+
+const fn kind_of(life: &Life) -> &'static str {
+    match life.member {
+        fault::Member::Dispatcher(_) => "dispatchers",
+        fault::Member::Worker(_) => "worker-runners",
+    }
 }
 
 pub(crate) fn count(executions: &[Execution]) -> Executions {
