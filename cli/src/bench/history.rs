@@ -42,9 +42,9 @@ BEGIN
         SELECT c.table_name,
                string_agg(quote_ident(c.column_name), ', ' ORDER BY c.ordinal_position) AS names,
                string_agg(CASE
-                   WHEN c.data_type IN ('text', 'json', 'jsonb') THEN format(
-                       'replace(replace(t.%1$I::text, ''%run%'', copies.run_id), ''%website%'', copies.website)::%2$s',
-                       c.column_name, c.data_type)
+                   WHEN c.udt_name IN ('text', 'json', 'jsonb', '_text', '_json', '_jsonb') THEN format(
+                       'replace(replace(t.%1$I::text, ''%run%'', copies.run_id), ''%website%'', copies.website)::%2$I',
+                       c.column_name, c.udt_name)
                    WHEN c.data_type LIKE 'timestamp%' THEN format(
                        't.%1$I - (SELECT date_trunc(''milliseconds'', created_at) FROM runs WHERE run_id = ''%run%'') + copies.at',
                        c.column_name)
@@ -103,15 +103,11 @@ struct Listed {
 pub(super) async fn measure(system: &System, figures: &mut Figures) -> anyhow::Result<()> {
     let mut connection = Connection::to(&system.servers[0])?;
     let list = "/api/orchestration/runs";
-    // Thirty days before now there is nothing, so the middle of what there is lies within the history if there is one.
-    let middle = match &system.stores {
-        Some((postgres, _)) => postgres
-            .query("SELECT run_id FROM runs ORDER BY run_id OFFSET (SELECT count(*) / 2 FROM runs) LIMIT 1")
-            .await?
-            .concat()
-            .concat(),
-        None => anyhow::bail!("H reads the history of a private Postgres"),
-    };
+    let (postgres, _) = system.stores.as_ref().context("H reads the history of a private Postgres")?;
+    let middle = "SELECT run_id FROM runs ORDER BY run_id OFFSET (SELECT count(*) / 2 FROM runs) LIMIT 1";
+    let (middle, size) = (postgres.query(middle).await?, "SELECT pg_database_size(current_database())");
+    let (middle, size) = (middle.concat().concat(), postgres.query(size).await?);
+    figures.add("H_database_mb", size.concat().concat().parse::<f64>()? / 1e6, "MB of the database");
     let deep = format!("{list}?limit={PAGE_RUNS_MAX}&cursor={middle}");
     let page: Page = connection.get(&deep).await?.read(200)?;
     anyhow::ensure!(!page.runs.is_empty(), "there are no runs to look at; --history loads some");

@@ -128,6 +128,10 @@ async fn about(system: &System, bench: &Bench, figures: &mut Figures) -> anyhow:
         figures.about("postgres", postgres.about().await?);
         figures.about("redis", redis.about().await?);
     }
+    if bench.url.is_none() {
+        let kind = processes::file_system(&bench.data).unwrap_or_else(|| "unknown".to_owned());
+        figures.about("data", format!("{} ({kind})", bench.data.display()));
+    }
     let Bench { seconds, warm_up, open, batch, clients, .. } = bench;
     let load = match bench.backlog {
         Some(runs) => format!("backlog of {runs} runs, {clients} clients, batches of {batch}"),

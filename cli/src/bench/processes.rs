@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 /// Ticks of processor time per second: what Linux tells programs, whatever the kernel's own clock.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -72,6 +73,19 @@ fn field(pid: u32, file: &str, name: &str) -> Option<f64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// The kind of the file system that `folder` lies in, such as `ext4`, or `tmpfs` which is memory.
+pub(super) fn file_system(folder: &Path) -> Option<String> {
+    let folder = folder.canonicalize().ok()?;
+    let mounts = fs::read_to_string("/proc/mounts").ok()?;
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (place, kind) = (words.next()?, words.next()?);
+        folder.starts_with(place).then(|| (place.len(), kind.to_owned()))
+    });
+    // What was mounted last over the longest part of the path.
+    mounts.max_by_key(|(length, _)| *length).map(|(_, kind)| kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +97,7 @@ mod tests {
         assert!(memory_mb(own) > 0.1);
         assert!(cpu_seconds(own) >= 0.0);
         assert!(machine_cpu_seconds() >= own_cpu_seconds());
+        assert_eq!(file_system(Path::new("/proc/self/")).as_deref(), Some("proc"));
         assert!(family(1).contains(&own), "everything descends from the first process");
     }
 }

@@ -33,33 +33,52 @@ pub(super) async fn compare_with(
     accepted: &[RunId],
     refused: u64,
 ) -> anyhow::Result<u64> {
-    let mut missing: BTreeSet<RunId> = accepted.iter().copied().collect();
-    let mut wrong = Vec::new();
-    if missing.len() != accepted.len() {
-        wrong.push(format!("{} runs were accepted twice", accepted.len() - missing.len()));
-    }
-    let (mut listed, mut more) = (0, 0);
+    let mut comparison = Comparison::with(accepted);
     let mut cursor = String::new();
     loop {
         let path = format!("/api/orchestration/runs?plan={}&limit={PAGE_RUNS_MAX}{cursor}", plan.id);
         let page: Page = connection.get(&path).await?.read(200)?;
-        listed += page.runs.len() as u64;
-        for run in &page.runs {
-            more += u64::from(!missing.remove(&run.summary.run_id));
-            wrong.extend(flaw(run, plan));
-        }
+        page.runs.iter().for_each(|run| comparison.take(run, plan));
         match page.next_cursor {
             Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
+            None => return comparison.finish(refused),
         }
     }
-    if more > refused {
-        wrong.push(format!("{} runs are in the list and were not accepted, or are there twice", more - refused));
+}
+
+/// What was accepted, on its way through the list.
+struct Comparison {
+    missing: BTreeSet<RunId>,
+    listed: u64,
+    /// Runs in the list that are not missing in it any more, or never were.
+    more: u64,
+    wrong: Vec<String>,
+}
+
+impl Comparison {
+    fn with(accepted: &[RunId]) -> Self {
+        let missing: BTreeSet<RunId> = accepted.iter().copied().collect();
+        let twice = accepted.len() - missing.len();
+        let wrong = if twice == 0 { Vec::new() } else { vec![format!("{twice} runs were accepted twice")] };
+        Self { missing, listed: 0, more: 0, wrong }
     }
-    wrong.extend(missing.iter().map(|lost| format!("run {lost} was accepted and is lost")));
-    let told = wrong.iter().take(TOLD).cloned().collect::<Vec<_>>().join("; ");
-    anyhow::ensure!(wrong.is_empty(), "{} of {} runs are not as they must be: {told}", wrong.len(), accepted.len());
-    Ok(listed)
+
+    fn take(&mut self, run: &RunListing, plan: &Plan) {
+        self.listed += 1;
+        self.more += u64::from(!self.missing.remove(&run.summary.run_id));
+        self.wrong.extend(flaw(run, plan));
+    }
+
+    fn finish(mut self, refused: u64) -> anyhow::Result<u64> {
+        if self.more > refused {
+            let more = self.more - refused;
+            self.wrong.push(format!("{more} runs are in the list and were not accepted, or are there twice"));
+        }
+        self.wrong.extend(self.missing.iter().map(|lost| format!("run {lost} was accepted and is lost")));
+        let told = self.wrong.iter().take(TOLD).cloned().collect::<Vec<_>>().join("; ");
+        anyhow::ensure!(self.wrong.is_empty(), "{} things are not as they must be: {told}", self.wrong.len());
+        Ok(self.listed)
+    }
 }
 
 /// What is wrong with a settled run of services that do nothing.
@@ -86,4 +105,51 @@ pub(super) fn counts(counted: Counts, plan: &Plan, runs: u64) -> anyhow::Result<
     let expected = Counts { settled: runs, services, republished, ..Counts::default() };
     anyhow::ensure!(counted == expected, "the dispatchers counted {counted:?} instead of {expected:?}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn id(number: u32) -> RunId {
+        format!("{number:032x}").parse().expect("32 digits")
+    }
+
+    /// What the comparison says about these runs, each with how many of two services completed.
+    fn judged(accepted: &[u32], listed: &[(u32, u32)], refused: u64) -> Result<u64, String> {
+        let plan = Plan { id: "p".to_owned(), services: 2 };
+        let mut comparison = Comparison::with(&accepted.iter().copied().map(id).collect::<Vec<_>>());
+        for &(number, completed) in listed {
+            let run = json!({
+                "runId": id(number), "websiteId": "w", "domain": "example.com", "planId": "p", "status": "completed",
+                "startedAt": "2025-01-27T10:00:00.000Z", "servicesCompleted": completed, "servicesFailed": 2 - completed,
+                "servicesTimeout": 0, "servicesSkipped": 0, "servicesTotal": 2,
+                "diagnosisEventId": format!("evt_{}_9", id(number)), "createdAt": "2025-01-27T10:00:00.000Z", "revision": 1
+            });
+            comparison.take(&serde_json::from_value(run).expect("a listing"), &plan);
+        }
+        comparison.finish(refused).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_was_accepted_is_there_once_and_nothing_else_is() {
+        assert_eq!(judged(&[1, 2], &[(2, 2), (1, 2)], 0), Ok(2));
+        let says = |accepted: &[u32], listed: &[(u32, u32)], words: &str| {
+            let error = judged(accepted, listed, 0).expect_err(words);
+            assert!(error.contains(words), "{error}");
+        };
+        says(&[1, 2], &[(2, 2)], "is lost");
+        says(&[1], &[(1, 2), (3, 2)], "were not accepted");
+        says(&[1], &[(1, 2), (1, 2)], "there twice");
+        says(&[1, 1], &[(1, 2)], "accepted twice");
+        says(&[1], &[(1, 1)], "1 of 2 services");
+    }
+
+    #[test]
+    fn a_refused_submission_may_have_been_written_all_the_same() {
+        assert_eq!(judged(&[1], &[(1, 2), (7, 2)], 1), Ok(2));
+        assert!(judged(&[1], &[(1, 2), (7, 2), (8, 2)], 1).is_err());
+    }
 }
