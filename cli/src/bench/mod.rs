@@ -23,8 +23,6 @@ mod system;
 mod throughput;
 mod verify;
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use hermes_adapters::signals;
@@ -115,7 +113,7 @@ async fn measure_system(bench: &Bench, figures: &mut Figures) -> anyhow::Result<
 async fn about(system: &System, bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     figures.about("hermes", format!("{} ({build})", env!("CARGO_PKG_VERSION")));
-    figures.about("commit", commit());
+    figures.about("commit", env!("HERMES_COMMIT"));
     figures.about("cores", std::thread::available_parallelism().map_or(0, std::num::NonZero::get));
     let what = match (&bench.url, bench.embedded) {
         (Some(url), _) => url.to_string(),
@@ -144,17 +142,4 @@ async fn about(system: &System, bench: &Bench, figures: &mut Figures) -> anyhow:
         figures.about("history", format!("{runs} settled runs"));
     }
     Ok(())
-}
-
-/// The commit that this program was built from: what the build was told, else that of the sources if they are still
-/// where they were.
-fn commit() -> String {
-    if let Some(told) = option_env!("HERMES_COMMIT") {
-        return told.to_owned();
-    }
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let described =
-        Command::new("git").arg("-C").arg(sources).args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
-    let text = described.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    text.map_or_else(|| "unknown".to_owned(), |text| String::from_utf8_lossy(&text).trim().to_owned())
 }
