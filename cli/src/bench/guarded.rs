@@ -15,13 +15,15 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
 /// What the shell does. Arguments: the signals that end the child at once, its folder, the owner of the folder if that
-/// is another user, the program and its arguments. Each line that comes is a signal to be sent.
+/// is another user, the program and its arguments. Each line that comes is a signal to be sent. Nobody may be there any
+/// more to be told the process id; that must not end the shell.
 const GUARD: &str = r#"
 signals=$1; folder=$2; owner=$3; shift 3
 mkdir -m 700 "$folder" || exit
 [ -z "$owner" ] || chown "$owner" "$folder"
 "$@" >"$folder/log" 2>&1 </dev/null &
 pid=$!
+trap '' PIPE
 echo "$pid"
 while read -r signal; do kill -s "$signal" "$pid" 2>/dev/null; done
 for signal in $signals; do kill -s "$signal" "$pid" 2>/dev/null; done
