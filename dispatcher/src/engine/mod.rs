@@ -13,6 +13,7 @@ mod backlog;
 mod callback;
 mod commands;
 mod console;
+mod hot;
 mod metrics;
 mod outage;
 mod publish;
@@ -78,6 +79,7 @@ struct Shared {
     watchers: watch::Watchers,
     timer: Notify,
     backlog: backlog::Backlog,
+    hot: hot::Hot,
     /// Cancelled when a loop has ended although nobody asked it to.
     broken: CancellationToken,
 }
@@ -161,6 +163,7 @@ impl Engine {
             watchers: watch::Watchers::default(),
             timer: Notify::new(),
             backlog: backlog::Backlog::default(),
+            hot: hot::Hot::default(),
             broken: CancellationToken::new(),
         });
         let (submissions, submitted) = mpsc::channel(SUBMISSIONS_WAITING_MAX);

@@ -1,6 +1,6 @@
 //! From orders to jobs: adds what a worker must know, results of dependencies above all, and hands them to the queue.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use hermes_core::kbase::{Fact, KbaseEvent};
 use hermes_core::ports::store::StoreError;
@@ -10,18 +10,20 @@ use hermes_core::{EventId, Json, Run};
 use tracing::warn;
 
 use super::Shared;
+use super::hot::Results;
 use super::transition::Outbox;
 
 impl Shared {
     /// Publishes what committed decisions ordered. A failure is logged and left to the reconciler.
     pub(super) async fn publish(&self, runs: &[(Run, Outbox)]) {
-        let orders: Vec<(&Run, &JobOrder)> =
-            runs.iter().flat_map(|(run, outbox)| outbox.publish.iter().map(move |order| (run, order))).collect();
+        let orders: Vec<(&Run, &JobOrder, &Results)> = runs
+            .iter()
+            .flat_map(|(run, outbox)| outbox.publish.iter().map(move |order| (run, order, &outbox.results)))
+            .collect();
         if orders.is_empty() {
             return;
         }
-        let fresh: Vec<&KbaseEvent> = runs.iter().flat_map(|(_, outbox)| &outbox.events).collect();
-        let jobs = match self.jobs(&orders, &fresh).await {
+        let jobs = match self.jobs(&orders).await {
             Ok(jobs) => jobs,
             Err(error) => {
                 warn!(error = %error, jobs = orders.len(), "cannot read what jobs need, left to the reconciler");
@@ -34,31 +36,30 @@ impl Shared {
         }
     }
 
-    /// The jobs for these orders. Results are taken from `fresh` events where they are, from the store otherwise.
-    pub(super) async fn jobs(
-        &self,
-        orders: &[(&Run, &JobOrder)],
-        fresh: &[&KbaseEvent],
-    ) -> Result<Vec<Job>, StoreError> {
-        let mut results: HashMap<EventId, Json> =
-            fresh.iter().filter_map(|event| Some((event.event_id, result_of(event)?))).collect();
+    /// The jobs for these orders. Results come from those that are known already where they are there, from the store
+    /// otherwise.
+    pub(super) async fn jobs(&self, orders: &[(&Run, &JobOrder, &Results)]) -> Result<Vec<Job>, StoreError> {
         let missing: Vec<EventId> = orders
             .iter()
-            .flat_map(|(run, order)| upstream(run, &order.id))
-            .map(|(_, event_id)| event_id)
-            .filter(|event_id| !results.contains_key(event_id))
+            .flat_map(|(run, order, known)| {
+                upstream(run, &order.id).map(|(_, event_id)| event_id).filter(|event_id| !known.contains_key(event_id))
+            })
             .collect();
+        let mut read = Results::new();
         if !missing.is_empty() {
             let found = self.store.events(&missing).await?;
-            results.extend(found.iter().filter_map(|event| Some((event.event_id, result_of(event)?))));
+            read.extend(found.iter().filter_map(|event| Some((event.event_id, result_of(event)?))));
         }
-        Ok(orders.iter().map(|(run, order)| self.job(run, order, &results)).collect())
+        Ok(orders.iter().map(|(run, order, known)| self.job(run, order, &[known, &read])).collect())
     }
 
-    fn job(&self, run: &Run, order: &JobOrder, results: &HashMap<EventId, Json>) -> Job {
+    fn job(&self, run: &Run, order: &JobOrder, results: &[&Results]) -> Job {
         let position = run.plan().position(&order.id.service).expect("orders name services of their plan");
         let upstream: BTreeMap<_, _> = upstream(run, &order.id)
-            .filter_map(|(service, event_id)| Some((service, results.get(&event_id)?.clone())))
+            .filter_map(|(service, event_id)| {
+                let result = results.iter().find_map(|results| results.get(&event_id))?;
+                Some((service, result.clone()))
+            })
             .collect();
         Job {
             v: WIRE_VERSION,

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::Shared;
+use super::hot::Results;
 use super::outage::Outage;
 
 #[derive(Debug, thiserror::Error)]
@@ -135,9 +136,11 @@ impl Shared {
             .flat_map(|run| run.open_jobs(now).into_iter().map(move |order| (run, order)))
             .filter(|(_, order)| missing.contains(&order.id))
             .collect();
-        let orders: Vec<(&Run, &JobOrder)> = orders.iter().map(|(run, order)| (*run, order)).collect();
+        let unknown = Results::new();
+        let orders: Vec<(&Run, &JobOrder, &Results)> =
+            orders.iter().map(|(run, order)| (*run, order, &unknown)).collect();
         for orders in orders.chunks(REPUBLISH_JOBS_MAX) {
-            let jobs = self.jobs(orders, &[]).await?;
+            let jobs = self.jobs(orders).await?;
             self.queue.publish(&jobs).await?;
             self.metrics.republished_jobs.inc_by(jobs.len() as u64);
             info!(jobs = jobs.len(), "the queue had lost jobs, published them again");

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use hermes_core::kbase::KbaseEvent;
 use hermes_core::limits::SYNTHESIS_INLINE_BYTES_MAX;
 use hermes_core::ports::store::{StoreError, Transaction};
 use hermes_core::wire::printable;
@@ -13,12 +12,13 @@ use hermes_core::{EventId, Json, Run, RunId};
 use hermes_diagnosis::{Input, RuleBook, ServiceOutcome, synthesise};
 use tracing::error;
 
+use super::hot::Results;
 use super::publish::result_of;
 
 /// Everything that one diagnosis is made from.
 pub(super) struct Material {
     run: Run,
-    results: HashMap<EventId, Json>,
+    results: Results,
     previous: Option<Json>,
 }
 
@@ -28,18 +28,18 @@ impl Material {
     }
 }
 
-/// Reads what the diagnoses of `runs` need: each run with the events of the transition that it is in. A run whose
+/// Reads what the diagnoses of `runs` need: each run with the results that are known already. A run whose
 /// material is damaged gets no diagnosis, with the reason; it settles all the same, and the others are not touched.
 pub(super) async fn gather(
     transaction: &mut dyn Transaction,
-    runs: Vec<(&Run, &[KbaseEvent])>,
+    runs: Vec<(&Run, &Results)>,
 ) -> Result<(Vec<Material>, Vec<(RunId, String)>), StoreError> {
     match gather_together(transaction, runs.clone()).await {
         Ok(materials) => Ok((materials, Vec::new())),
         Err(StoreError::Corrupt { .. }) => {
             let (mut materials, mut damaged) = (Vec::new(), Vec::new());
-            for (run, fresh) in runs {
-                match gather_together(transaction, vec![(run, fresh)]).await {
+            for (run, known) in runs {
+                match gather_together(transaction, vec![(run, known)]).await {
                     Ok(material) => materials.extend(material),
                     Err(error @ StoreError::Corrupt { .. }) => {
                         error!(run.id = %run.id(), error = %error, "no diagnosis: what it would be made from is damaged");
@@ -56,15 +56,13 @@ pub(super) async fn gather(
 
 async fn gather_together(
     transaction: &mut dyn Transaction,
-    runs: Vec<(&Run, &[KbaseEvent])>,
+    runs: Vec<(&Run, &Results)>,
 ) -> Result<Vec<Material>, StoreError> {
-    let mut results: HashMap<RunId, HashMap<EventId, Json>> = HashMap::new();
+    let mut results: HashMap<RunId, Results> = HashMap::new();
     let mut missing = Vec::new();
-    for (run, fresh) in &runs {
-        let fresh: HashMap<EventId, Json> =
-            fresh.iter().filter_map(|event| Some((event.event_id, result_of(event)?))).collect();
-        missing.extend(run.result_events().map(|(_, id)| id).filter(|id| !fresh.contains_key(id)));
-        results.insert(run.id(), fresh);
+    for (run, known) in &runs {
+        missing.extend(run.result_events().map(|(_, id)| id).filter(|id| !known.contains_key(id)));
+        results.insert(run.id(), (*known).clone());
     }
     if !missing.is_empty() {
         for event in transaction.events(&missing).await? {

@@ -1,4 +1,7 @@
-//! The transition: take runs under a lock, decide, make diagnoses, commit, and only then deliver.
+//! The transition: take runs, decide, make diagnoses, commit, and only then deliver.
+//!
+//! Runs are taken under a lock. Reports about runs that this process wrote last are decided without taking them
+//! ([`super::hot`]): the fence of the write says whether that was right, and if not, they are taken after all.
 //!
 //! If the process dies before the commit, nothing happened and the cause comes again. If it dies after it, what was
 //! not delivered is found by the reconciler, and a cause that comes again is a no-op.
@@ -15,7 +18,8 @@ use hermes_core::{Run, RunId, Timestamp};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::{CommandError, Shared, console, synthesis};
+use super::hot::{HotRun, Results};
+use super::{CommandError, Shared, console, publish, synthesis};
 use crate::borders;
 
 /// Something that happened to a run, and who wants to know what became of it.
@@ -39,6 +43,8 @@ pub(super) struct Outbox {
     pub(super) events: Vec<KbaseEvent>,
     pub(super) publish: Vec<JobOrder>,
     pub(super) revoke: Vec<JobOrder>,
+    /// Results of the run that need not be read: those of `events`, and earlier ones as far as they are known.
+    pub(super) results: Results,
 }
 
 impl Outbox {
@@ -47,7 +53,10 @@ impl Outbox {
         let mut synthesise = false;
         for effect in effects {
             match effect {
-                Effect::Record(event) => self.events.push(event),
+                Effect::Record(event) => {
+                    self.results.extend(publish::result_of(&event).map(|result| (event.event_id, result)));
+                    self.events.push(event);
+                }
                 Effect::Publish(order) => self.publish.push(order),
                 Effect::Revoke(order) => self.revoke.push(order),
                 Effect::Synthesise => synthesise = true,
@@ -110,6 +119,9 @@ impl Shared {
     ///
     /// Inputs that the store refuses together for a reason in one of them are applied one by one.
     pub(super) async fn apply(&self, inputs: &[Input]) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
+        if let Some(outcomes) = self.apply_hot(inputs).await? {
+            return Ok(outcomes);
+        }
         match self.transition(inputs, &mut None).await {
             Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) if inputs.len() > 1 => {
                 let mut outcomes = Vec::with_capacity(inputs.len());
@@ -123,6 +135,32 @@ impl Shared {
                 Ok(vec![self.apply_alone(input).await?])
             }
             outcome => outcome,
+        }
+    }
+
+    /// Applies inputs to runs that are known already, without taking them. `None` if that cannot be done: one is not
+    /// known, or was changed by someone else, or the store refuses one. Nothing has happened then.
+    async fn apply_hot(&self, inputs: &[Input]) -> Result<Option<Vec<Result<Run, CommandError>>>, StoreError> {
+        let ids = ids(inputs);
+        let Some(hot) = self.hot.all(&ids) else { return Ok(None) };
+        let transaction = self.store.begin(Claim::Nothing).await?;
+        let now = transaction.now();
+        let mut taken: BTreeMap<RunId, Taken> =
+            hot.into_iter().map(|HotRun { run, results }| (run.id(), Taken::of(run, results))).collect();
+        let refused = decide_all(inputs, &mut taken, &BTreeMap::new(), now);
+        match self.commit(transaction, &mut taken).await {
+            Ok(()) => {
+                let outcomes = outcomes(inputs, refused, &taken);
+                self.deliver(delivery(taken), now).await;
+                Ok(Some(outcomes))
+            }
+            Err(error) => {
+                self.hot.forget(&ids);
+                match error {
+                    StoreError::Conflict(_) | StoreError::Defect(_) | StoreError::Corrupt { .. } => Ok(None),
+                    StoreError::Unavailable(_) | StoreError::Full(_) => Err(error),
+                }
+            }
         }
     }
 
@@ -163,10 +201,7 @@ impl Shared {
         inputs: &[Input],
         lost: &mut Option<Lost>,
     ) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
-        let mut ids: Vec<RunId> = inputs.iter().map(|input| input.run_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut transaction = self.store.begin(Claim::Runs(&ids)).await?;
+        let mut transaction = self.store.begin(Claim::Runs(&ids(inputs))).await?;
         let now = transaction.now();
         if let Some(before) = lost
             && before.is_there(transaction.as_mut()).await?
@@ -180,21 +215,10 @@ impl Shared {
         *lost = None;
         let unreadable: BTreeMap<RunId, String> = transaction.unreadable().iter().cloned().collect();
         let mut taken = take(transaction.as_mut());
-        let refused: Vec<Option<CommandError>> = inputs
-            .iter()
-            .map(|input| match (taken.get_mut(&input.run_id), unreadable.get(&input.run_id)) {
-                (Some(run), _) => run.decide(&input.event, now).err().map(CommandError::Illegal),
-                (None, Some(reason)) => Some(CommandError::Corrupt(reason.clone())),
-                (None, None) => Some(CommandError::NotFound),
-            })
-            .collect();
+        let refused = decide_all(inputs, &mut taken, &unreadable, now);
         let committed = self.commit(transaction, &mut taken).await;
-        let outcomes = refused.into_iter().zip(inputs).map(|(refused, input)| match refused {
-            Some(error) => Err(error),
-            None => Ok(taken.get(&input.run_id).expect("what is not refused was taken").run.clone()),
-        });
-        let outcomes = outcomes.collect();
-        let delivery: Vec<(Run, Outbox)> = taken.into_values().map(|taken| (taken.run, taken.outbox)).collect();
+        let outcomes = outcomes(inputs, refused, &taken);
+        let delivery = delivery(taken);
         match committed {
             Ok(()) => {
                 self.deliver(delivery, now).await;
@@ -249,7 +273,7 @@ impl Shared {
             run.decide(&Event::Woken, now).expect("every run may be woken");
         }
         self.commit(transaction, &mut taken).await?;
-        self.deliver(taken.into_values().map(|taken| (taken.run, taken.outbox)).collect(), now).await;
+        self.deliver(delivery(taken), now).await;
         Ok(count)
     }
 
@@ -288,7 +312,7 @@ impl Shared {
         if due.is_empty() {
             return Ok(());
         }
-        let subjects = due.iter().map(|id| &taken[id]).map(|taken| (&taken.run, taken.outbox.events.as_slice()));
+        let subjects = due.iter().map(|id| &taken[id]).map(|taken| (&taken.run, &taken.outbox.results));
         let (materials, damaged) = synthesis::gather(transaction, subjects.collect()).await?;
         let mut diagnoses = synthesis::diagnose_all(self.book.clone(), materials).await;
         diagnoses.extend(damaged.into_iter().map(|(id, reason)| (id, Err(reason))));
@@ -302,10 +326,11 @@ impl Shared {
         Ok(())
     }
 
-    /// After the commit: tell the logs, the watchers and the queue. Best effort, and not for long: a queue that hangs
-    /// must not delay what only the store is needed for. The reconciler does what is missed.
+    /// After the commit: keep the runs at hand, and tell the logs, the watchers and the queue. Best effort, and not for
+    /// long: a queue that hangs must not delay what only the store is needed for. The reconciler does what is missed.
     pub(super) async fn deliver(&self, runs: Vec<(Run, Outbox)>, now: Timestamp) {
         for (run, outbox) in &runs {
+            self.hot.keep(run, outbox.results.clone());
             for event in &outbox.events {
                 self.metrics.count(event);
                 console::log(run, event);
@@ -335,16 +360,55 @@ impl Shared {
     }
 }
 
+/// The runs of these inputs, each once, in the order in which they are locked.
+fn ids(inputs: &[Input]) -> Vec<RunId> {
+    let mut ids: Vec<RunId> = inputs.iter().map(|input| input.run_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
 fn take(transaction: &mut dyn Transaction) -> BTreeMap<RunId, Taken> {
-    let runs = transaction.take_runs().into_iter();
-    runs.map(|run| {
-        let taken_seq = run.state().last_seq;
-        (run.id(), Taken { run, taken_seq, outbox: Outbox::default(), synthesise: false })
-    })
-    .collect()
+    transaction.take_runs().into_iter().map(|run| (run.id(), Taken::of(run, Results::new()))).collect()
+}
+
+/// Decides all inputs, each run's in their order; gives for each why it was refused, if so.
+fn decide_all(
+    inputs: &[Input],
+    taken: &mut BTreeMap<RunId, Taken>,
+    unreadable: &BTreeMap<RunId, String>,
+    now: Timestamp,
+) -> Vec<Option<CommandError>> {
+    let decide = |input: &Input| match (taken.get_mut(&input.run_id), unreadable.get(&input.run_id)) {
+        (Some(run), _) => run.decide(&input.event, now).err().map(CommandError::Illegal),
+        (None, Some(reason)) => Some(CommandError::Corrupt(reason.clone())),
+        (None, None) => Some(CommandError::NotFound),
+    };
+    inputs.iter().map(decide).collect()
+}
+
+fn outcomes(
+    inputs: &[Input],
+    refused: Vec<Option<CommandError>>,
+    taken: &BTreeMap<RunId, Taken>,
+) -> Vec<Result<Run, CommandError>> {
+    let outcome = |(input, refused): (&Input, Option<CommandError>)| match refused {
+        Some(error) => Err(error),
+        None => Ok(taken.get(&input.run_id).expect("what is not refused was taken").run.clone()),
+    };
+    inputs.iter().zip(refused).map(outcome).collect()
+}
+
+fn delivery(taken: BTreeMap<RunId, Taken>) -> Vec<(Run, Outbox)> {
+    taken.into_values().map(|taken| (taken.run, taken.outbox)).collect()
 }
 
 impl Taken {
+    fn of(run: Run, results: Results) -> Self {
+        let (taken_seq, outbox) = (run.state().last_seq, Outbox { results, ..Outbox::default() });
+        Self { run, taken_seq, outbox, synthesise: false }
+    }
+
     fn decide(&mut self, event: &Event, now: Timestamp) -> Result<(), Illegal> {
         let Decision { next, effects } = decide(&self.run, event, now)?;
         self.run = next;

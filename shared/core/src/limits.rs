@@ -70,6 +70,10 @@ pub const PAGE_EVENTS_MAX: usize = 1_000;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Runs changed by one transaction.
 pub const TRANSITION_RUNS_MAX: usize = 256;
+/// Open runs that a dispatcher keeps at hand, so that a report needs no reading; the oldest make room for new ones.
+pub const HOT_RUNS_MAX: usize = 32 * 1_024;
+/// Bytes of their results, all together.
+pub const HOT_RESULTS_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// Submissions that wait for their commit; one more is refused, so that accepting stays fast under overload.
 pub const SUBMISSIONS_WAITING_MAX: usize = 4_096;
 /// Commands (cancel, re-run, notes, callbacks) that wait for their commit.

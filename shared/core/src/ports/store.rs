@@ -46,7 +46,7 @@ pub enum StoreError {
 /// Which runs a transaction takes.
 #[derive(Clone, Copy, Debug)]
 pub enum Claim<'a> {
-    /// None: only new runs will be committed.
+    /// None: new runs will be committed, and runs that the caller knows, which only their fences protect.
     Nothing,
     /// These, locked in the order of their ids, waiting for locks. Unknown ids are left out.
     Runs(&'a [RunId]),
