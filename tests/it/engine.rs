@@ -27,28 +27,46 @@ services:
 
 struct Bench {
     folder: tempfile::TempDir,
+    store: Arc<Sqlite>,
+    queue: MemoryQueue,
     engine: Engine,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
     worker: Arc<dyn WorkQueue>,
     plan: Arc<Plan>,
+}
+
+async fn start(store: &Arc<Sqlite>, queue: &MemoryQueue, tasks: &TaskTracker, shutdown: &CancellationToken) -> Engine {
+    let parts = EngineParts {
+        store: store.clone(),
+        queue: queue.dispatcher(),
+        book: Arc::new(RuleBook::shipped()),
+        entropy: Arc::new(SystemEntropy),
+        public_url: None,
+    };
+    Engine::start(parts, tasks, shutdown.clone()).await.expect("it starts")
 }
 
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Sqlite::open(folder.path().join("hermes.db"), "").await.expect("it opens");
+        let store = Arc::new(Sqlite::open(folder.path().join("hermes.db"), "").await.expect("it opens"));
         let queue = MemoryQueue::new();
         let worker = queue.worker("worker-1");
-        let parts = EngineParts {
-            store: Arc::new(store),
-            queue: queue.dispatcher(),
-            book: Arc::new(RuleBook::shipped()),
-            entropy: Arc::new(SystemEntropy),
-            public_url: None,
-        };
-        let engine = Engine::start(parts, &TaskTracker::new(), CancellationToken::new()).await.expect("it starts");
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let engine = start(&store, &queue, &tasks, &shutdown).await;
         let plan = Arc::new(Plan::from_yaml(PLAN).expect("valid"));
         engine.store().put_plan(&plan).await.expect("stored");
-        Self { folder, engine, worker, plan }
+        Self { folder, store, queue, engine, tasks, shutdown, worker, plan }
+    }
+
+    /// Another engine takes over, which remembers nothing.
+    async fn restart(&mut self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        (self.tasks, self.shutdown) = (TaskTracker::new(), CancellationToken::new());
+        self.engine = start(&self.store, &self.queue, &self.tasks, &self.shutdown).await;
     }
 
     async fn submit(&self) -> RunId {
@@ -108,10 +126,11 @@ impl Bench {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_stored_result_is_damaged_settles_all_the_same() {
-    let bench = Bench::new().await;
+    let mut bench = Bench::new().await;
     let id = bench.submit().await;
     assert_eq!(bench.complete("early").await, id);
     bench.damage(id).await;
+    bench.restart().await;
     bench.complete("late").await;
     let run = bench.settled(id).await;
     assert_eq!(run.status(), RunStatus::Completed);

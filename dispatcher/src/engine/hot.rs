@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hermes_core::limits::{HOT_RESULTS_BYTES_MAX, HOT_RUNS_MAX};
-use hermes_core::{EventId, Json, Run, RunId};
+use hermes_core::{EventId, Json, Run, RunId, Timestamp};
 
 /// Results by the events that carry them. An event never changes, so a result that is known stays right.
 pub(super) type Results = BTreeMap<EventId, Json>;
@@ -18,6 +18,8 @@ pub(super) type Results = BTreeMap<EventId, Json>;
 pub(super) struct HotRun {
     pub(super) run: Run,
     pub(super) results: Results,
+    /// When it was written, by the store's clock.
+    pub(super) written_at: Timestamp,
 }
 
 impl HotRun {
@@ -55,7 +57,7 @@ impl Hot {
     }
 
     /// Keeps a run as it was just written; a settled one leaves. An older state never replaces a newer one.
-    pub(super) fn keep(&self, run: &Run, results: Results) {
+    pub(super) fn keep(&self, run: &Run, results: Results, now: Timestamp) {
         let mut inner = self.inner();
         let is_newer = |known: &HotRun| known.run.state().last_seq > run.state().last_seq;
         if inner.runs.get(&run.id()).is_some_and(is_newer) {
@@ -65,7 +67,7 @@ impl Hot {
         if run.status().is_settled() {
             return;
         }
-        let hot = HotRun { run: run.clone(), results };
+        let hot = HotRun { run: run.clone(), results, written_at: now };
         inner.bytes += hot.bytes();
         inner.runs.insert(run.id(), hot);
         while inner.runs.len() > HOT_RUNS_MAX || inner.bytes > HOT_RESULTS_BYTES_MAX {

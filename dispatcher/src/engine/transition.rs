@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hermes_core::kbase::KbaseEvent;
-use hermes_core::limits::DELIVER_WITHIN_MS;
+use hermes_core::limits::{CLOCK_NOISE_MS, DELIVER_WITHIN_MS};
 use hermes_core::ports::store::{Change, Claim, StoreError, Transaction};
 use hermes_core::run::{Decision, Effect, Event, Illegal, JobOrder, decide};
 use hermes_core::wire::{ErrorClass, Outcome as Reported, Report, ServiceError};
@@ -72,6 +72,8 @@ struct Taken {
     taken_seq: u64,
     outbox: Outbox,
     synthesise: bool,
+    /// When it was written last, if that is known: the times of a log do not go back.
+    written_at: Option<Timestamp>,
 }
 
 type Outcome = Result<Result<Run, CommandError>, StoreError>;
@@ -145,12 +147,18 @@ impl Shared {
         let Some(hot) = self.hot.all(&ids) else { return Ok(None) };
         let transaction = self.store.begin(Claim::Nothing).await?;
         let now = transaction.now();
-        let mut taken: BTreeMap<RunId, Taken> =
-            hot.into_iter().map(|HotRun { run, results }| (run.id(), Taken::of(run, results))).collect();
-        let refused = decide_all(inputs, &mut taken, &BTreeMap::new(), now);
+        let mut taken: BTreeMap<RunId, Taken> = hot.into_iter().map(|hot| (hot.run.id(), Taken::known(hot))).collect();
+        for input in inputs {
+            let run = taken.get_mut(&input.run_id).expect("all are known");
+            let events = run.outbox.events.len();
+            // What writes nothing has no fence: that nothing is to be done must be found in the store.
+            if run.decide(&input.event, now).is_err() || run.outbox.events.len() == events {
+                return Ok(None);
+            }
+        }
         match self.commit(transaction, &mut taken).await {
             Ok(()) => {
-                let outcomes = outcomes(inputs, refused, &taken);
+                let outcomes = inputs.iter().map(|input| Ok(taken[&input.run_id].run.clone())).collect();
                 self.deliver(delivery(taken), now).await;
                 Ok(Some(outcomes))
             }
@@ -217,7 +225,11 @@ impl Shared {
         let mut taken = take(transaction.as_mut());
         let refused = decide_all(inputs, &mut taken, &unreadable, now);
         let committed = self.commit(transaction, &mut taken).await;
-        let outcomes = outcomes(inputs, refused, &taken);
+        let outcome = |(input, refused): (&Input, Option<CommandError>)| match refused {
+            Some(error) => Err(error),
+            None => Ok(taken[&input.run_id].run.clone()),
+        };
+        let outcomes = inputs.iter().zip(refused).map(outcome).collect();
         let delivery = delivery(taken);
         match committed {
             Ok(()) => {
@@ -330,7 +342,7 @@ impl Shared {
     /// long: a queue that hangs must not delay what only the store is needed for. The reconciler does what is missed.
     pub(super) async fn deliver(&self, runs: Vec<(Run, Outbox)>, now: Timestamp) {
         for (run, outbox) in &runs {
-            self.hot.keep(run, outbox.results.clone());
+            self.hot.keep(run, outbox.results.clone(), now);
             for event in &outbox.events {
                 self.metrics.count(event);
                 console::log(run, event);
@@ -387,18 +399,6 @@ fn decide_all(
     inputs.iter().map(decide).collect()
 }
 
-fn outcomes(
-    inputs: &[Input],
-    refused: Vec<Option<CommandError>>,
-    taken: &BTreeMap<RunId, Taken>,
-) -> Vec<Result<Run, CommandError>> {
-    let outcome = |(input, refused): (&Input, Option<CommandError>)| match refused {
-        Some(error) => Err(error),
-        None => Ok(taken.get(&input.run_id).expect("what is not refused was taken").run.clone()),
-    };
-    inputs.iter().zip(refused).map(outcome).collect()
-}
-
 fn delivery(taken: BTreeMap<RunId, Taken>) -> Vec<(Run, Outbox)> {
     taken.into_values().map(|taken| (taken.run, taken.outbox)).collect()
 }
@@ -406,11 +406,17 @@ fn delivery(taken: BTreeMap<RunId, Taken>) -> Vec<(Run, Outbox)> {
 impl Taken {
     fn of(run: Run, results: Results) -> Self {
         let (taken_seq, outbox) = (run.state().last_seq, Outbox { results, ..Outbox::default() });
-        Self { run, taken_seq, outbox, synthesise: false }
+        Self { run, taken_seq, outbox, synthesise: false, written_at: None }
+    }
+
+    fn known(HotRun { run, results, written_at }: HotRun) -> Self {
+        Self { written_at: Some(written_at), ..Self::of(run, results) }
     }
 
     fn decide(&mut self, event: &Event, now: Timestamp) -> Result<(), Illegal> {
-        let Decision { next, effects } = decide(&self.run, event, now)?;
+        // Readings of a clock that are carried on differ a little; one that was turned back is believed.
+        let last = self.written_at.filter(|at| at.since_ms(now) <= CLOCK_NOISE_MS);
+        let Decision { next, effects } = decide(&self.run, event, last.map_or(now, |last| now.max(last)))?;
         self.run = next;
         self.synthesise = self.outbox.take(effects) && self.run.awaits_synthesis();
         Ok(())

@@ -74,6 +74,8 @@ pub const TRANSITION_RUNS_MAX: usize = 256;
 pub const HOT_RUNS_MAX: usize = 32 * 1_024;
 /// Bytes of their results, all together.
 pub const HOT_RESULTS_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// By how much two readings of the store's clock may differ that were carried on by different means.
+pub const CLOCK_NOISE_MS: u64 = 100;
 /// Submissions that wait for their commit; one more is refused, so that accepting stays fast under overload.
 pub const SUBMISSIONS_WAITING_MAX: usize = 4_096;
 /// Commands (cancel, re-run, notes, callbacks) that wait for their commit.

@@ -15,7 +15,7 @@ impl Inner {
         let times = ["created_at", "started_at", "deadline_at", "wake_at", "settled_at"].map(time).join(", ");
         let sql = format!(
             "SELECT run_id, website_id, domain, plan_id, plan_hash, status, revision::bigint AS revision, last_seq,
-                    {times}, summary::text AS summary, state::text AS state
+                    {times}, state::text AS state
              FROM runs WHERE run_id > $1 ORDER BY run_id LIMIT $2"
         );
         let rows: Vec<AuditRow> = sqlx::query_as(AssertSqlSafe(sql))

@@ -6,11 +6,13 @@
 //! Deliberately absent: retries (the engine repeats a transition, which is idempotent) and reading from replicas.
 
 mod audit;
+mod clock;
 mod connect;
 mod error;
 mod read;
 mod server;
 mod transaction;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +68,7 @@ pub struct Postgres {
 
 struct Inner {
     link: connect::Link,
+    clock: clock::Clock,
     plans: PlanCache,
     damaged: Damaged,
 }
@@ -80,7 +83,14 @@ impl Postgres {
     /// lost. No text contains the password.
     pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
         let link = connect::Link::open(url, options).await?;
-        Ok(Self { inner: Arc::new(Inner { link, plans: PlanCache::default(), damaged: Damaged::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                link,
+                clock: clock::Clock::default(),
+                plans: PlanCache::default(),
+                damaged: Damaged::default(),
+            }),
+        })
     }
 
     /// Brings the schema up to date. Several processes may do this at once: they wait for each other.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{EventFilter, RunFilter, RunListing, StoreError, StoredPlan};
@@ -10,9 +11,7 @@ use sqlx::postgres::PgExecutor;
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{Inner, error};
-use crate::store::{
-    EventRow, ListingRow, PlanRow, PreviousRow, Restored, RunRow, StoredTime, VersionRow, count, number,
-};
+use crate::store::{EventRow, PlanRow, PreviousRow, Restored, RunRow, StoredTime, VersionRow, count, listing, number};
 
 /// Events by identity.
 pub(super) async fn events(executor: impl PgExecutor<'_>, wanted: &[EventId]) -> Result<Vec<KbaseEvent>, StoreError> {
@@ -133,10 +132,15 @@ impl Inner {
         limit: usize,
     ) -> Result<Vec<RunListing>, StoreError> {
         let mut query = QueryBuilder::<Postgres>::new(
-            "SELECT run_id, summary::text AS summary, created_at, revision FROM runs WHERE true",
+            "SELECT run_id, plan_hash, last_seq, state::text AS state FROM runs WHERE true",
         );
         if let Some(status) = filter.status {
-            query.push(" AND status = ").push_bind(status.as_str());
+            query.push(if status.is_settled() {
+                " AND settled_status = "
+            } else {
+                " AND wake_at IS NOT NULL AND status = "
+            });
+            query.push_bind(status.as_str());
         }
         if let Some(plan_id) = &filter.plan_id {
             query.push(" AND plan_id = ").push_bind(plan_id.as_str());
@@ -157,8 +161,8 @@ impl Inner {
             query.push(" AND run_id < ").push_bind(after.to_string());
         }
         query.push(" ORDER BY run_id DESC LIMIT ").push_bind(count(limit));
-        let rows: Vec<ListingRow> = query.build_query_as().fetch_all(&self.link.pool()).await.map_err(error::of)?;
-        rows.into_iter().map(ListingRow::into_listing).collect()
+        let rows: Vec<RunRow> = query.build_query_as().fetch_all(&self.link.pool()).await.map_err(error::of)?;
+        Ok(self.restore_readable(&self.link.pool(), rows).await?.runs.iter().map(listing).collect())
     }
 
     pub(super) async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
@@ -196,8 +200,10 @@ impl Inner {
     }
 
     pub(super) async fn now(&self) -> Result<Timestamp, StoreError> {
+        let asked = Instant::now();
         let now: StoredTime =
             sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.link.pool()).await.map_err(error::of)?;
+        self.clock.note(asked, now.timestamp());
         Ok(now.timestamp())
     }
 

@@ -1,7 +1,6 @@
 //! The engine's transaction: take runs under a row lock, commit what was decided. Set-based: the number of statements
 //! does not depend on the number of runs.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,8 +9,8 @@ use hermes_core::ports::store::{Change, Claim, Committed, StoreError, Transactio
 use hermes_core::{EventId, Json, Plan, Run, RunId, Timestamp, WebsiteId};
 use sqlx::postgres::PgConnection;
 
-use super::{Inner, error, read};
-use crate::store::{Accept, Batch, Owner, Restored, RunRow, StoredTime, Update, count, number};
+use super::{Inner, error, read, write};
+use crate::store::{Batch, Restored, RunRow, StoredTime, count};
 
 type Write = sqlx::Transaction<'static, sqlx::Postgres>;
 
@@ -28,7 +27,13 @@ pub(super) struct Taken {
 pub(super) async fn begin(store: Arc<Inner>, claim: Claim<'_>) -> Result<Taken, StoreError> {
     let begin = || async { store.link.pool().begin().await.map_err(error::of) };
     let (now, restored, write) = match claim {
-        Claim::Nothing => (store.now().await?, Restored::default(), None),
+        Claim::Nothing => {
+            let now = match store.clock.now() {
+                Some(now) => now,
+                None => store.now().await?,
+            };
+            (now, Restored::default(), None)
+        }
         Claim::Runs(ids) => {
             let mut write = begin().await?;
             let Claimed { now, rows } = by_id(&mut write, ids).await?;
@@ -152,21 +157,24 @@ impl Transaction for Taken {
     }
 }
 
-async fn commit(store: &Inner, write: Option<Write>, mut batch: Batch) -> Result<Vec<Committed>, StoreError> {
-    let mut write = match write {
-        Some(write) => write,
-        None => store.link.pool().begin().await.map_err(error::of)?,
-    };
+async fn commit(store: &Inner, write: Option<Write>, batch: Batch) -> Result<Vec<Committed>, StoreError> {
     let plans: Vec<Arc<Plan>> = batch.accepts.iter().map(|accept| Arc::clone(accept.run.plan())).collect();
-    update(&mut write, &batch.updates).await?;
-    insert_plans(store, &mut write, &plans).await?;
-    let inserted = insert(&mut write, &batch.accepts).await?;
-    let keys = batch.retain_inserted(&inserted);
-    let owners = owners(&mut write, keys).await?;
-    append(&mut write, &batch).await?;
-    // a run whose id is taken is found here, before anything is committed
-    let outcome = batch.outcome(owners)?;
-    write.commit().await.map_err(error::of)?;
+    let outcome = match write {
+        // one statement is a transaction of its own; plans may be there before their runs
+        None if batch.updates.is_empty() || batch.accepts.is_empty() => {
+            let mut connection = store.link.pool().acquire().await.map_err(error::of)?;
+            write_all(store, &mut connection, batch, &plans).await?
+        }
+        write => {
+            let mut write = match write {
+                Some(write) => write,
+                None => store.link.pool().begin().await.map_err(error::of)?,
+            };
+            let outcome = write_all(store, &mut write, batch, &plans).await?;
+            write.commit().await.map_err(error::of)?;
+            outcome
+        }
+    };
     for plan in plans {
         if store.plans.get(plan.hash().as_str()).is_none() {
             store.plans.put(&plan);
@@ -175,166 +183,15 @@ async fn commit(store: &Inner, write: Option<Write>, mut batch: Batch) -> Result
     Ok(outcome)
 }
 
-/// Writes runs over the versions that were taken.
-async fn update(connection: &mut PgConnection, updates: &[Update]) -> Result<(), StoreError> {
-    if updates.is_empty() {
-        return Ok(());
-    }
-    let states = || updates.iter().map(|update| update.run.state());
-    let written: Vec<String> = sqlx::query_scalar(
-        "UPDATE runs SET status = new.status, revision = new.revision, last_seq = new.last_seq,
-                         started_at = new.started_at, deadline_at = new.deadline_at, wake_at = new.wake_at,
-                         settled_at = new.settled_at, summary = new.summary::json, state = new.state::json
-         FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::integer[], $5::bigint[], $6::timestamptz[],
-                     $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[])
-              AS new (run_id, taken_seq, status, revision, last_seq, started_at,
-                      deadline_at, wake_at, settled_at, summary, state)
-         -- the fence: nobody has written since the run was taken
-         WHERE runs.run_id = new.run_id AND runs.last_seq = new.taken_seq
-         RETURNING runs.run_id",
-    )
-    .bind(states().map(|state| state.run_id.to_string()).collect::<Vec<_>>())
-    .bind(updates.iter().map(|update| number(update.taken_seq)).collect::<Vec<_>>())
-    .bind(states().map(|state| state.status.as_str()).collect::<Vec<_>>())
-    .bind(states().map(|state| revision(state.revision)).collect::<Vec<_>>())
-    .bind(states().map(|state| number(state.last_seq)).collect::<Vec<_>>())
-    .bind(states().map(|state| StoredTime::exact(state.started_at)).collect::<Vec<_>>())
-    .bind(states().map(|state| StoredTime::exact(state.deadline_at)).collect::<Vec<_>>())
-    .bind(states().map(|state| state.wake_at.map(StoredTime::exact)).collect::<Vec<_>>())
-    .bind(states().map(|state| state.settled_at.map(StoredTime::exact)).collect::<Vec<_>>())
-    .bind(updates.iter().map(|update| text(&update.run.summary())).collect::<Vec<_>>())
-    .bind(states().map(text).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await
-    .map_err(error::of)?;
-    if written.len() == updates.len() {
-        return Ok(());
-    }
-    let written: HashSet<String> = written.into_iter().collect();
-    let lost = states().find(|state| !written.contains(&state.run_id.to_string()));
-    Err(lost.map_or_else(
-        || StoreError::Defect("an update wrote other runs than its own".to_owned()),
-        |state| StoreError::Conflict(state.run_id),
-    ))
-}
-
-/// Plans that this process has not seen in the database yet.
-async fn insert_plans(store: &Inner, connection: &mut PgConnection, plans: &[Arc<Plan>]) -> Result<(), StoreError> {
-    let fresh: HashMap<&str, &str> = plans
-        .iter()
-        .map(|plan| (plan.hash().as_str(), plan.frozen()))
-        .filter(|(hash, _)| store.plans.get(hash).is_none())
-        .collect();
-    if fresh.is_empty() {
-        return Ok(());
-    }
-    // in one order everywhere: two transactions may insert the same plans
-    let mut fresh: Vec<(&str, &str)> = fresh.into_iter().collect();
-    fresh.sort_unstable();
-    let (hashes, texts): (Vec<&str>, Vec<&str>) = fresh.into_iter().unzip();
-    sqlx::query("INSERT INTO plans (hash, frozen) SELECT * FROM UNNEST($1::text[], $2::text[]) ON CONFLICT DO NOTHING")
-        .bind(hashes)
-        .bind(texts)
-        .execute(connection)
-        .await
-        .map_err(error::of)?;
-    Ok(())
-}
-
-/// Inserts new runs; gives those that were inserted: neither their key nor their id was there.
-async fn insert(connection: &mut PgConnection, accepts: &[Accept]) -> Result<HashSet<RunId>, StoreError> {
-    if accepts.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let states = || accepts.iter().map(|accept| accept.run.state());
-    let plans = || accepts.iter().map(|accept| accept.run.plan());
-    let idempotency = || accepts.iter().map(|accept| accept.idempotency.as_ref());
-    let inserted: Vec<String> = sqlx::query_scalar(
-        "INSERT INTO runs (run_id, website_id, domain, plan_id, plan_hash, status, revision, last_seq, created_at,
-                           started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, summary, state)
-         SELECT run_id, website_id, domain, plan_id, plan_hash, status, revision, last_seq, created_at,
-                started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, summary::json, state::json
-         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
-                     $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
-                     $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[])
-              AS new (run_id, website_id, domain, plan_id, plan_hash, status, revision,
-                      last_seq, created_at, started_at, deadline_at, wake_at,
-                      settled_at, idempotency_key, request_hash, summary, state)
-         -- waits for a transaction that is inserting the same key, and yields to it if it commits
-         ON CONFLICT DO NOTHING
-         RETURNING run_id",
-    )
-    .bind(states().map(|state| state.run_id.to_string()).collect::<Vec<_>>())
-    .bind(states().map(|state| state.website_id.as_str()).collect::<Vec<_>>())
-    .bind(states().map(|state| state.domain.as_str()).collect::<Vec<_>>())
-    .bind(plans().map(|plan| plan.id().as_str()).collect::<Vec<_>>())
-    .bind(plans().map(|plan| plan.hash().as_str()).collect::<Vec<_>>())
-    .bind(states().map(|state| state.status.as_str()).collect::<Vec<_>>())
-    .bind(states().map(|state| revision(state.revision)).collect::<Vec<_>>())
-    .bind(states().map(|state| number(state.last_seq)).collect::<Vec<_>>())
-    .bind(states().map(|state| StoredTime::exact(state.created_at)).collect::<Vec<_>>())
-    .bind(states().map(|state| StoredTime::exact(state.started_at)).collect::<Vec<_>>())
-    .bind(states().map(|state| StoredTime::exact(state.deadline_at)).collect::<Vec<_>>())
-    .bind(states().map(|state| state.wake_at.map(StoredTime::exact)).collect::<Vec<_>>())
-    .bind(states().map(|state| state.settled_at.map(StoredTime::exact)).collect::<Vec<_>>())
-    .bind(idempotency().map(|one| one.map(|one| one.key.as_str())).collect::<Vec<_>>())
-    .bind(idempotency().map(|one| one.map(|one| one.request_hash.as_str())).collect::<Vec<_>>())
-    .bind(accepts.iter().map(|accept| text(&accept.run.summary())).collect::<Vec<_>>())
-    .bind(states().map(text).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await
-    .map_err(error::of)?;
-    let ids: Result<HashSet<RunId>, _> = inserted.iter().map(|id| id.parse()).collect();
-    ids.map_err(|error| StoreError::Defect(error.to_string()))
-}
-
-async fn owners(connection: &mut PgConnection, keys: Vec<String>) -> Result<HashMap<String, Owner>, StoreError> {
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows: Vec<(String, String, String)> =
-        sqlx::query_as("SELECT idempotency_key, run_id, request_hash FROM runs WHERE idempotency_key = ANY ($1)")
-            .bind(keys)
-            .fetch_all(connection)
-            .await
-            .map_err(error::of)?;
-    rows.into_iter().map(Owner::of_row).collect()
-}
-
-/// Appends the batch's events to the log.
-async fn append(connection: &mut PgConnection, batch: &Batch) -> Result<(), StoreError> {
-    let events: Vec<&KbaseEvent> = batch.events().collect();
-    if events.is_empty() {
-        return Ok(());
-    }
-    let column = |of: fn(&KbaseEvent) -> &str| events.iter().map(|event| of(event)).collect::<Vec<_>>();
-    let done = sqlx::query(
-        "INSERT INTO kbase_events (website_id, run_id, seq, service, type, payload, created_at)
-         SELECT website_id, run_id, seq, service, type, payload::json, created_at
-         FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-              AS new (website_id, run_id, seq, service, type, payload, created_at)",
-    )
-    .bind(column(|event| event.website_id.as_str()))
-    .bind(events.iter().map(|event| event.run_id.to_string()).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| number(event.seq)).collect::<Vec<_>>())
-    .bind(column(|event| &event.service))
-    .bind(column(|event| &event.kind))
-    .bind(column(|event| event.payload.get()))
-    .bind(events.iter().map(|event| StoredTime::of_event(event.created_at, event.seq)).collect::<Vec<_>>())
-    .execute(connection)
-    .await
-    .map_err(error::of)?;
-    if done.rows_affected() == events.len() as u64 {
-        return Ok(());
-    }
-    Err(StoreError::Defect("not all events were inserted".to_owned()))
-}
-
-fn text<T: serde::Serialize>(value: &T) -> String {
-    Json::of(value).get().to_owned()
-}
-
-/// A revision as the database counts it; people press the button far fewer times.
-fn revision(revision: u32) -> i32 {
-    i32::try_from(revision).unwrap_or(i32::MAX)
+async fn write_all(
+    store: &Inner,
+    connection: &mut PgConnection,
+    mut batch: Batch,
+    plans: &[Arc<Plan>],
+) -> Result<Vec<Committed>, StoreError> {
+    write::update(connection, &batch.updates).await?;
+    write::insert_plans(store, connection, plans).await?;
+    let inserted = write::insert(connection, &batch.accepts).await?;
+    let keys = batch.retain_inserted(&inserted);
+    batch.outcome(write::owners(connection, keys).await?)
 }

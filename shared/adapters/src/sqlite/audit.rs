@@ -9,7 +9,7 @@ impl Inner {
     pub(super) async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {
         let rows: Vec<AuditRow> = sqlx::query_as(
             "SELECT run_id, website_id, domain, plan_id, plan_hash, status, revision, last_seq,
-                    created_at, started_at, deadline_at, wake_at, settled_at, summary, state
+                    created_at, started_at, deadline_at, wake_at, settled_at, state
              FROM runs WHERE run_id > ? ORDER BY run_id LIMIT ?",
         )
         .bind(after)

@@ -9,9 +9,7 @@ use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId}
 use sqlx::{QueryBuilder, Sqlite, SqliteExecutor};
 
 use super::{Inner, error};
-use crate::store::{
-    EventRow, ListingRow, PlanRow, PreviousRow, Restored, RunRow, StoredTime, VersionRow, count, number,
-};
+use crate::store::{EventRow, PlanRow, PreviousRow, Restored, RunRow, StoredTime, VersionRow, count, listing, number};
 
 /// Events by identity.
 pub(super) async fn events(
@@ -115,8 +113,7 @@ impl Inner {
         after: Option<RunId>,
         limit: usize,
     ) -> Result<Vec<RunListing>, StoreError> {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT run_id, summary, created_at, revision FROM runs WHERE true");
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT run_id, plan_hash, last_seq, state FROM runs WHERE true");
         if let Some(status) = filter.status {
             query.push(" AND status = ").push_bind(status.as_str());
         }
@@ -139,8 +136,8 @@ impl Inner {
             query.push(" AND run_id < ").push_bind(after.to_string());
         }
         query.push(" ORDER BY run_id DESC LIMIT ").push_bind(count(limit));
-        let rows: Vec<ListingRow> = query.build_query_as().fetch_all(&self.readers).await.map_err(error::of)?;
-        rows.into_iter().map(ListingRow::into_listing).collect()
+        let rows: Vec<RunRow> = query.build_query_as().fetch_all(&self.readers).await.map_err(error::of)?;
+        Ok(self.restore_readable(rows).await?.runs.iter().map(listing).collect())
     }
 
     pub(super) async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {

@@ -140,7 +140,7 @@ async fn write_update(connection: &mut SqliteConnection, update: &Update) -> Res
     let state = update.run.state();
     let done = sqlx::query(
         "UPDATE runs SET status = ?, revision = ?, last_seq = ?, started_at = ?, deadline_at = ?, wake_at = ?,
-                         settled_at = ?, summary = ?, state = ?
+                         settled_at = ?, state = ?
          WHERE run_id = ? AND last_seq = ?",
     )
     .bind(state.status.as_str())
@@ -150,7 +150,6 @@ async fn write_update(connection: &mut SqliteConnection, update: &Update) -> Res
     .bind(StoredTime::exact(state.deadline_at))
     .bind(state.wake_at.map(StoredTime::exact))
     .bind(state.settled_at.map(StoredTime::exact))
-    .bind(Json::of(&update.run.summary()).get().to_owned())
     .bind(Json::of(state).get().to_owned())
     .bind(state.run_id.to_string())
     .bind(number(update.taken_seq))
@@ -188,8 +187,8 @@ async fn insert_run(connection: &mut SqliteConnection, accept: &Accept) -> Resul
     let idempotency = accept.idempotency.as_ref();
     let done = sqlx::query(
         "INSERT INTO runs (run_id, website_id, domain, plan_id, plan_hash, status, revision, last_seq, created_at,
-                           started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, summary, state)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                           started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, state)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING",
     )
     .bind(state.run_id.to_string())
@@ -207,7 +206,6 @@ async fn insert_run(connection: &mut SqliteConnection, accept: &Accept) -> Resul
     .bind(state.settled_at.map(StoredTime::exact))
     .bind(idempotency.map(|idempotency| idempotency.key.as_str()))
     .bind(idempotency.map(|idempotency| idempotency.request_hash.as_str()))
-    .bind(Json::of(&accept.run.summary()).get().to_owned())
     .bind(Json::of(state).get().to_owned())
     .execute(connection)
     .await

@@ -16,5 +16,5 @@ pub use open::OpenError;
 pub(crate) use batch::{Accept, Batch, Owner, Update};
 pub(crate) use damaged::{Damaged, Restored};
 pub(crate) use plans::PlanCache;
-pub(crate) use rows::{AuditRow, EventRow, ListingRow, PlanRow, PreviousRow, RunRow, VersionRow, count, number};
+pub(crate) use rows::{AuditRow, EventRow, PlanRow, PreviousRow, RunRow, VersionRow, count, listing, number};
 pub(crate) use time::StoredTime;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{RunListing, StoreError, StoredPlan, StoredRun};
 use hermes_core::run::RunState;
-use hermes_core::{EventId, Json, Plan, Run, RunId, RunSummary, Timestamp};
+use hermes_core::{EventId, Json, Plan, Run, RunId, Timestamp};
 use serde::de::DeserializeOwned;
 
 use super::StoredTime;
@@ -36,17 +36,7 @@ pub(crate) struct AuditRow {
     deadline_at: Option<String>,
     wake_at: Option<String>,
     settled_at: Option<String>,
-    summary: String,
     state: String,
-}
-
-/// What a list shows of a row of `runs`.
-#[derive(Debug, sqlx::FromRow)]
-pub(crate) struct ListingRow {
-    run_id: String,
-    summary: String,
-    created_at: StoredTime,
-    revision: i32,
 }
 
 /// A row of `kbase_events`; `kind` is the column `type`.
@@ -148,7 +138,6 @@ impl AuditRow {
     fn differing(&self, run: &Run) -> Vec<&'static str> {
         let state = run.state();
         let same_time = |column: &Option<String>, at: Option<Timestamp>| *column == at.map(|at| at.to_string());
-        let summary = serde_json::from_str::<RunSummary>(&self.summary);
         let columns = [
             ("website_id", self.website_id == state.website_id.as_str()),
             ("domain", self.domain == state.domain.as_str()),
@@ -160,19 +149,14 @@ impl AuditRow {
             ("deadline_at", same_time(&self.deadline_at, Some(state.deadline_at))),
             ("wake_at", same_time(&self.wake_at, state.wake_at)),
             ("settled_at", same_time(&self.settled_at, state.settled_at)),
-            ("summary", summary.is_ok_and(|summary| summary == run.summary())),
         ];
         columns.into_iter().filter(|(_, same)| !same).map(|(column, _)| column).collect()
     }
 }
 
-impl ListingRow {
-    pub(crate) fn into_listing(self) -> Result<RunListing, StoreError> {
-        let revision =
-            u32::try_from(self.revision).map_err(|error| corrupt("runs", "revision", &self.run_id, error))?;
-        let summary = json("runs", "summary", &self.run_id, &self.summary)?;
-        Ok(RunListing { summary, created_at: self.created_at.timestamp(), revision })
-    }
+/// What a list shows of a run.
+pub(crate) fn listing(run: &Run) -> RunListing {
+    RunListing { summary: run.summary(), created_at: run.state().created_at, revision: run.state().revision }
 }
 
 impl EventRow {

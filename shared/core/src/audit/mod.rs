@@ -15,6 +15,7 @@ use crate::limits::{AUDIT_DETAIL_BYTES_MAX, AUDIT_SLACK_MS, AUDIT_VIOLATIONS_PER
 use crate::run::{Replay, ReplayError, Run, RunState};
 use crate::time::Timestamp;
 use crate::wire::printable;
+use std::collections::BTreeSet;
 
 pub use invariant::{Invariant, Violation};
 pub use tally::Tally;
@@ -217,8 +218,11 @@ fn collect_differences(path: &str, row: &serde_json::Value, log: &serde_json::Va
     match (row, log) {
         _ if row == log => {}
         (Object(row), Object(log)) => {
-            for (key, row) in row {
-                collect_differences(&format!("{path}.{key}"), row, &log[key], into);
+            // a member without a value is left out
+            let keys: BTreeSet<&String> = row.keys().chain(log.keys()).collect();
+            for key in keys {
+                let value = |of: &serde_json::Map<_, _>| of.get(key).cloned().unwrap_or_default();
+                collect_differences(&format!("{path}.{key}"), &value(row), &value(log), into);
             }
         }
         (Array(row), Array(log)) if row.len() == log.len() => {

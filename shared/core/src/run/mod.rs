@@ -60,12 +60,16 @@ pub struct RunState {
     /// When this revision must be settled.
     pub deadline_at: Timestamp,
     /// When it settled; `None` while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<Timestamp>,
     /// When the run wants to be looked at again without an event; `None` once it is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
     /// Number of the event that carries this revision's diagnosis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnosis_seq: Option<u64>,
     /// Why this revision has no diagnosis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthesis_error: Option<String>,
     /// Reports that came too late to count.
     pub late_results: u32,
@@ -85,22 +89,31 @@ pub struct ServiceState {
     /// Milliseconds that the current attempt may take.
     pub attempt_timeout_ms: u64,
     /// When the current attempt was handed to the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<Timestamp>,
     /// When a worker began the current attempt, as far as the dispatcher was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// When the service settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<Timestamp>,
     /// When the next attempt is due, after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
     /// Milliseconds of the attempt that settled the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// The last failure, or why the service did not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ServiceError>,
     /// The dependency that did not complete, for a skipped service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<ServiceName>,
     /// Number of the event that carries the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_seq: Option<u64>,
     /// The worker that has the current attempt, as far as the dispatcher was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
     /// Whether an external worker will deliver the result by callback: the job is not in the queue then.
     pub deferred: bool,
