@@ -81,9 +81,10 @@ pub const SUBMISSIONS_WAITING_MAX: usize = 4_096;
 /// Commands (cancel, re-run, notes, callbacks) that wait for their commit.
 pub const COMMANDS_WAITING_MAX: usize = 4_096;
 
-/// Bytes of the jobs or reports that a dispatcher or worker takes from the queue in one go. Two of them at most come
-/// on top, because how large one is shows only when it is read.
+/// Bytes of the jobs or reports that a dispatcher or worker takes from the queue in one go.
 pub const DELIVERY_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+/// As many of them may come on top, because how large they are shows only when they are read.
+pub const DELIVERY_OVERSHOOT_MAX: usize = 8;
 /// After a commit, the queue may take this long to be told; then the reconciler does it. Shorter than the reserve of
 /// synthesis, so that a queue that hangs costs no deadline.
 pub const DELIVER_WITHIN_MS: u64 = 1_000;
@@ -170,7 +171,7 @@ const _: () = {
         "what a loop catches up with in its next round is no violation"
     );
     assert!(RESULT_BYTES_MAX <= BODY_BYTES_MAX, "a result must fit into the body of a callback");
-    assert!(RESULT_BYTES_MAX <= DELIVERY_BYTES_MAX, "a report must fit into a delivery");
+    assert!(RESULT_BYTES_MAX * DELIVERY_OVERSHOOT_MAX <= DELIVERY_BYTES_MAX, "a delivery is never twice as large");
     assert!(EXCERPT_BYTES_MAX < ERROR_BYTES_MAX);
     assert!(PARAMS_BYTES_MAX < BODY_BYTES_MAX);
 };

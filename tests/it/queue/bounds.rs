@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hermes_core::json::Json;
-use hermes_core::limits::{DELIVERY_BYTES_MAX, RECONCILE_PAGE_RUNS, RESULT_BYTES_MAX, TRANSITION_RUNS_MAX};
+use hermes_core::limits::{
+    DELIVERY_BYTES_MAX, DELIVERY_OVERSHOOT_MAX, RECONCILE_PAGE_RUNS, RESULT_BYTES_MAX, TRANSITION_RUNS_MAX,
+};
 use hermes_core::ports::queue::{DeliveredReport, Delivery, JobQueue, WorkQueue};
 use hermes_core::wire::{Outcome, Report, WIRE_VERSION};
 use hermes_tests::conformance::queue::{LEASE, QueueWorld, job, key, order, receive, soon};
@@ -24,7 +26,7 @@ const MANY: u32 = 40;
 
 /// Every delivery is bounded, and together they are all.
 fn check_sizes(sizes: &[usize]) {
-    let most = DELIVERY_BYTES_MAX / RESULT_BYTES_MAX + 2;
+    let most = DELIVERY_BYTES_MAX / RESULT_BYTES_MAX + DELIVERY_OVERSHOOT_MAX;
     assert!(sizes.iter().all(|&size| size <= most), "{sizes:?}");
     assert_eq!(sizes.iter().sum::<usize>(), MANY as usize);
     assert!(sizes.len() <= 4, "and no smaller than they need be: {sizes:?}");

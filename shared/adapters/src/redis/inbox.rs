@@ -1,6 +1,6 @@
 //! Reading one stream as one consumer of its group. A task owns the blocking connection and hands over what it reads,
 //! so that a caller who stops waiting loses nothing; it reads only while somebody asks, and only as much: neither more
-//! entries than were asked for, nor more than two entries over the limit of bytes, so that memory is bounded.
+//! entries than were asked for, nor more than a few entries over the limit of bytes, so that memory is bounded.
 //!
 //! Whatever the server does, the task goes on: it reconnects with jitter, makes stream and group anew when they are
 //! gone (from the beginning, so that nothing is skipped), and never stumbles over an entry twice.
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use hermes_core::limits::DELIVERY_BYTES_MAX;
+use hermes_core::limits::{DELIVERY_BYTES_MAX, DELIVERY_OVERSHOOT_MAX};
 use hermes_core::ports::queue::QueueError;
 
 use super::connect::ConnectError;
@@ -361,7 +361,7 @@ impl<S: Source> Reader<S> {
         commands.cmd("XREADGROUP").arg("GROUP").arg(group).arg(me);
         commands.arg("COUNT").arg(1).arg("BLOCK").arg(block_ms).arg("STREAMS").arg(stream).arg(">");
         commands.cmd("EVAL").arg(MORE).arg(1).arg(stream).arg(group).arg(me);
-        commands.arg(max - 1).arg(DELIVERY_BYTES_MAX);
+        commands.arg(max - 1).arg(DELIVERY_BYTES_MAX).arg(DELIVERY_OVERSHOOT_MAX);
         commands.cmd("TIME");
         Ok(read_entries(commands.query_async::<Value>(connection).await?))
     }

@@ -82,7 +82,7 @@ impl Source for Jobs {
             Some(Err((id, report))) => {
                 tracing::warn!(job = %id, outcome = ?report.outcome, "a job is reported as failed instead of delivered");
                 let receipt = Receipt { worker_key: self.key.clone(), entry: entry.id.clone(), job: id };
-                core.report(&receipt, &report).await
+                core.outbox.send(core, &receipt, &report).await
             }
             None => {
                 tracing::warn!(stream = self.stream, entry = entry.id, "an entry that names no job is dropped");

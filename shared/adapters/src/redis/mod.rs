@@ -29,6 +29,7 @@ mod inbox;
 mod jobs;
 mod keys;
 mod link;
+mod outbox;
 mod primary;
 mod reports;
 mod scripts;
@@ -57,6 +58,7 @@ use inbox::Inbox;
 use jobs::Jobs;
 use keys::Keys;
 use link::Link;
+use outbox::Outbox;
 use primary::Primary;
 use reports::{Reports, parse_receipt};
 use scripts::Scripts;
@@ -135,6 +137,7 @@ impl RedisQueue {
         let primary = Arc::new(Primary::new(address, keys.reports.clone()));
         let core = Core {
             link: Link::new(Arc::clone(&primary)),
+            outbox: Outbox::default(),
             primary,
             keys,
             scripts: Scripts::new(),
@@ -253,7 +256,7 @@ impl WorkQueue for RedisQueue {
     }
 
     async fn report(&self, receipt: &Receipt, report: &Report) -> Result<(), QueueError> {
-        self.inner.core.report(receipt, report).await?;
+        self.inner.core.outbox.send(&self.inner.core, receipt, report).await?;
         self.jobs(&receipt.worker_key).held().forget([&*receipt.entry]);
         Ok(())
     }

@@ -15,6 +15,7 @@ use hermes_core::wire::{Job, JobId, Report};
 
 use super::keys::{DISPATCHERS, Keys, WORKERS};
 use super::link::Link;
+use super::outbox::{Outbox, Outgoing};
 use super::primary::Primary;
 use super::scripts::Scripts;
 
@@ -28,6 +29,8 @@ const PUBLISH_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// What the handles and the reading tasks of one process share.
 pub(super) struct Core {
     pub(super) link: Link,
+    /// Final reports on their way.
+    pub(super) outbox: Outbox,
     /// For the connections of the reading tasks.
     pub(super) primary: Arc<Primary>,
     pub(super) keys: Keys,
@@ -138,16 +141,20 @@ impl Core {
         Ok(answers.await?.concat())
     }
 
-    pub(super) async fn report(&self, receipt: &Receipt, report: &Report) -> Result<(), QueueError> {
-        let (stream, index) = (self.keys.jobs(&receipt.worker_key), self.keys.index(&receipt.worker_key));
+    pub(super) async fn report(&self, key: &WorkerKey, reports: &[Outgoing]) -> Result<(), QueueError> {
+        let (stream, index) = (self.keys.jobs(key), self.keys.index(key));
         let mut send = self.on(&self.scripts.report, &[&stream, &index, &self.keys.reported, &self.keys.reports]);
-        send.arg(WORKERS).arg(receipt.job.to_string()).arg(&receipt.entry).arg(written(report));
+        send.arg(WORKERS);
+        for Outgoing { receipt, text, .. } in reports {
+            send.arg(receipt.job.to_string()).arg(&receipt.entry).arg(text);
+        }
         self.invoke(&send).await
     }
 
     pub(super) async fn notify(&self, report: &Report) -> Result<(), QueueError> {
         let mut add = redis::cmd("XADD");
-        add.arg(&self.keys.reports).arg("*").arg("id").arg(report.job.to_string()).arg("report").arg(written(report));
+        let text = serde_json::to_vec(report).expect("wire types serialise");
+        add.arg(&self.keys.reports).arg("*").arg("id").arg(report.job.to_string()).arg("report").arg(text);
         self.link.run(async |mut connection| add.query_async(&mut connection).await).await
     }
 
@@ -244,8 +251,4 @@ fn by_key<T>(items: &[T], key: impl Fn(&T) -> &WorkerKey) -> Vec<(&WorkerKey, Ve
         grouped.entry(key(item)).or_default().push((position, item));
     }
     grouped.into_iter().collect()
-}
-
-fn written(report: &Report) -> Vec<u8> {
-    serde_json::to_vec(report).expect("wire types serialise")
 }

@@ -16,7 +16,7 @@ use crate::run::JobOrder;
 use crate::wire::{Job, JobId, Report};
 
 /// What a caller of the queue can do about a failure.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum QueueError {
     /// The queue cannot be reached: go on, and let the reconciler repair it.
     #[error("the queue is unavailable: {0}")]

@@ -8,15 +8,19 @@ local function exists(stream, entry)
   return not found.err and #found > 0
 end
 
-for i = 1, #ARGV, 2 do
-  local id, job = ARGV[i], ARGV[i + 1]
-  local entry = redis.call('HGET', index, id)
-  local report = redis.call('HGET', reported, id)
-  local known = (entry and exists(jobs, entry)) or (report and exists(reports, report))
+local ids = {}
+for i = 1, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
+local entries, answered = redis.call('HMGET', index, unpack(ids)), redis.call('HMGET', reported, unpack(ids))
+local gone = redis.call('ZMSCORE', revoked, unpack(ids))
+local added, now = {}, {}
+for i, id in ipairs(ids) do
+  local known = now[id] or (entries[i] and exists(jobs, entries[i])) or (answered[i] and exists(reports, answered[i]))
   -- A publication that was overtaken by its revocation must not bring the job back.
-  if not known and not redis.call('ZSCORE', revoked, id) then
-    entry = redis.call('XADD', jobs, '*', 'id', id, 'job', job)
-    redis.call('HSET', index, id, entry)
+  if not known and not gone[i] then
+    added[#added + 1] = id
+    added[#added + 1] = redis.call('XADD', jobs, '*', 'id', id, 'job', ARGV[2 * i])
+    now[id] = true
   end
 end
+if #added > 0 then redis.call('HSET', index, unpack(added)) end
 return redis.status_reply('OK')
