@@ -11,8 +11,9 @@ CREATE INDEX runs_settled_status ON runs (settled_status, run_id) WHERE settled_
 DROP INDEX runs_created_at;
 CREATE INDEX runs_created_at ON runs USING brin (created_at) WITH (pages_per_range = 32, autosummarize = on);
 
--- The summary follows from the state; it was written, and checked as JSON, with each update.
-ALTER TABLE runs DROP COLUMN summary;
+-- The summary follows from the state; it was written, and checked as JSON, with each update. Older builds still write
+-- the column, and until they are gone their lists cannot show what newer ones wrote; a later migration drops it.
+ALTER TABLE runs ALTER COLUMN summary DROP NOT NULL;
 
 -- Ends a statement that would write a run over a version that is not there any more: everything or nothing.
 CREATE FUNCTION refuse_stale_run(run_id text) RETURNS boolean LANGUAGE plpgsql AS $$

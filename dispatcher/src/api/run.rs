@@ -1,5 +1,6 @@
 //! `POST /api/orchestration/run`: one run, and by default its outcome.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -86,20 +87,25 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 async fn until_settled(api: &Api, run_id: RunId, seen: &mut Option<Run>) {
     // Watching begins before the first look, so that no change falls between them.
     let mut watcher = api.engine.watch(run_id);
+    let mut is_known = seen.is_some() && api.engine.left_open(run_id);
     loop {
-        match api.engine.store().run(run_id).await {
-            Ok(Some(run)) => {
-                let settled = run.status().is_settled();
-                *seen = Some(run);
-                if settled {
-                    return;
-                }
+        if !is_known {
+            match api.engine.store().run(run_id).await {
+                Ok(Some(run)) => *seen = Some(run),
+                Ok(None) => return,
+                Err(_) => tokio::time::sleep(READ_AGAIN_AFTER).await,
             }
-            Ok(None) => return,
-            Err(_) => tokio::time::sleep(READ_AGAIN_AFTER).await,
+        }
+        if seen.as_ref().is_some_and(|run| run.status().is_settled()) {
+            return;
         }
         tokio::select! {
-            () = watcher.changed() => {}
+            change = watcher.changed() => {
+                is_known = change.is_some();
+                if let Some(run) = change {
+                    *seen = Some(Arc::unwrap_or_clone(run));
+                }
+            }
             () = api.options.shutdown.cancelled() => return,
         }
     }

@@ -103,7 +103,7 @@ impl Tail {
             return Ok(false);
         }
         tokio::select! {
-            () = self.watcher.changed() => Ok(true),
+            _ = self.watcher.changed() => Ok(true),
             () = self.api.options.shutdown.cancelled() => Ok(false),
         }
     }

@@ -56,6 +56,11 @@ impl Hot {
         ids.iter().map(|id| inner.runs.get(id).cloned()).collect()
     }
 
+    /// Whether the run is here: open, as far as this process knows.
+    pub(super) fn has(&self, id: RunId) -> bool {
+        self.inner().runs.contains_key(&id)
+    }
+
     /// Keeps a run as it was just written; a settled one leaves. An older state never replaces a newer one.
     pub(super) fn keep(&self, run: &Run, results: Results, now: Timestamp) {
         let mut inner = self.inner();

@@ -211,6 +211,13 @@ impl Engine {
         self.shared.watchers.watch(run_id)
     }
 
+    /// Whether this process wrote the run last and left it open. If another one settled it since, watchers notice that
+    /// when they look for themselves.
+    #[must_use]
+    pub fn left_open(&self, run_id: RunId) -> bool {
+        self.shared.hot.has(run_id)
+    }
+
     /// The store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {

@@ -348,7 +348,7 @@ impl Shared {
                 console::log(run, event);
             }
             if !outbox.events.is_empty() {
-                self.watchers.wake(run.id());
+                self.watchers.wake(run);
             }
         }
         if runs.iter().any(|(run, _)| run.state().wake_at.is_some_and(|at| at.since_ms(now) < super::timers::SOON_MS)) {

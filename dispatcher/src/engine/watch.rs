@@ -6,11 +6,13 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hermes_core::RunId;
 use hermes_core::limits::WATCH_POLL_MS;
+use hermes_core::{Run, RunId};
 use tokio::sync::watch;
 
-type Table = Arc<Mutex<HashMap<RunId, watch::Sender<()>>>>;
+/// What a run became last in this process; nothing before its first change.
+type Last = Option<Arc<Run>>;
+type Table = Arc<Mutex<HashMap<RunId, watch::Sender<Last>>>>;
 
 /// The watchers of this process.
 #[derive(Clone, Default)]
@@ -21,31 +23,35 @@ pub(super) struct Watchers {
 /// Waits for changes of one run.
 pub struct Watcher {
     run_id: RunId,
-    changes: watch::Receiver<()>,
+    changes: watch::Receiver<Last>,
     table: Table,
 }
 
 impl Watchers {
     pub(super) fn watch(&self, run_id: RunId) -> Watcher {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = table.entry(run_id).or_insert_with(|| watch::channel(()).0).subscribe();
+        let changes = table.entry(run_id).or_insert_with(|| watch::channel(None).0).subscribe();
         Watcher { run_id, changes, table: self.table.clone() }
     }
 
-    pub(super) fn wake(&self, run_id: RunId) {
+    /// Tells what a run has become.
+    pub(super) fn wake(&self, run: &Run) {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = table.get(&run_id) {
-            sender.send_replace(());
+        if let Some(sender) = table.get(&run.id()) {
+            sender.send_replace(Some(Arc::new(run.clone())));
         }
     }
 }
 
 impl Watcher {
-    /// Returns when the run may have changed since the last call (or since the watcher was made), and at least every
-    /// `WATCH_POLL_MS`. A change between two calls is not missed.
-    pub async fn changed(&mut self) {
-        // Neither a closed channel nor the poll interval is an error: the caller looks again in any case.
-        let _ = tokio::time::timeout(Duration::from_millis(WATCH_POLL_MS), self.changes.changed()).await;
+    /// Returns what the run has become since the last call (or since the watcher was made), as it is committed. After
+    /// `WATCH_POLL_MS` without news it returns nothing: then look for yourself. A change between two calls is not missed.
+    pub async fn changed(&mut self) -> Option<Arc<Run>> {
+        match tokio::time::timeout(Duration::from_millis(WATCH_POLL_MS), self.changes.changed()).await {
+            Ok(Ok(())) => self.changes.borrow_and_update().clone(),
+            // Neither a closed channel nor the poll interval is an error.
+            Ok(Err(_)) | Err(_) => None,
+        }
     }
 }
 
@@ -62,7 +68,23 @@ impl Drop for Watcher {
 
 #[cfg(test)]
 mod tests {
+    use hermes_core::run::NewRun;
+    use hermes_core::{Plan, Timestamp};
+
     use super::*;
+
+    const PLAN: &str =
+        "{plan_id: p-v1, name: P, max_duration_ms: 3000, services: [{service: a, worker_key: a, timeout_ms: 1000}]}";
+
+    fn run() -> Run {
+        let new = NewRun {
+            run_id: run_id(),
+            website_id: "site".parse().expect("valid"),
+            domain: "example.com".parse().expect("valid"),
+            plan: Arc::new(Plan::from_yaml(PLAN).expect("valid")),
+        };
+        Run::start(new, Timestamp::from_millis(0)).next
+    }
 
     fn run_id() -> RunId {
         "00000000000000000000000000000001".parse().expect("valid")
@@ -72,9 +94,9 @@ mod tests {
     async fn a_change_between_two_looks_is_not_missed() {
         let watchers = Watchers::default();
         let mut watcher = watchers.watch(run_id());
-        watchers.wake(run_id());
+        watchers.wake(&run());
         let before = tokio::time::Instant::now();
-        watcher.changed().await;
+        assert_eq!(watcher.changed().await.as_deref(), Some(&run()));
         assert_eq!(before.elapsed(), Duration::ZERO);
     }
 
@@ -82,7 +104,7 @@ mod tests {
     async fn without_a_wake_up_a_watcher_looks_again_by_itself() {
         let mut watcher = Watchers::default().watch(run_id());
         let before = tokio::time::Instant::now();
-        watcher.changed().await;
+        assert_eq!(watcher.changed().await, None);
         assert_eq!(before.elapsed(), Duration::from_millis(WATCH_POLL_MS));
     }
 

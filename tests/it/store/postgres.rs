@@ -210,7 +210,7 @@ async fn every_query_of_the_engine_has_an_index() {
     accept_all(&*world.store(), (1..=300).map(submission)).await;
     // as in real life: most runs have settled
     let history = "UPDATE runs SET status = 'completed', settled_at = created_at, wake_at = NULL
-                   WHERE run_id > '00000000000000000000000000000005'; ANALYZE runs; ANALYZE kbase_events";
+                   WHERE run_id > '00000000000000000000000000000005'; ANALYZE runs; ANALYZE kbase_log";
     world.execute(history).await.unwrap();
     let queries = [
         ("SELECT run_id FROM runs WHERE wake_at <= now() ORDER BY wake_at, run_id LIMIT 10", "runs_wake_at"),
@@ -221,15 +221,16 @@ async fn every_query_of_the_engine_has_an_index() {
         ("SELECT wake_at FROM runs WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1", "runs_wake_at"),
         ("SELECT run_id FROM runs WHERE run_id < 'f' ORDER BY run_id DESC LIMIT 10", "runs_pkey"),
         ("SELECT run_id FROM runs WHERE website_id = 's' ORDER BY run_id DESC LIMIT 10", "runs_website_id"),
-        ("SELECT * FROM kbase_events WHERE run_id = 'r' ORDER BY created_at", "kbase_events_pkey"),
         (
-            "SELECT * FROM kbase_events ORDER BY created_at DESC, seq DESC, run_id DESC LIMIT 10",
-            "kbase_events_created_at",
+            "SELECT run_id FROM runs WHERE settled_status = 'failed' ORDER BY run_id DESC LIMIT 10",
+            "runs_settled_status",
         ),
+        ("SELECT * FROM kbase_events WHERE run_id = 'r' ORDER BY created_at", "kbase_log_pkey"),
+        ("SELECT * FROM kbase_log ORDER BY created_at DESC FETCH FIRST 10 ROWS WITH TIES", "kbase_log_created_at"),
         (
             "SELECT * FROM kbase_events WHERE website_id = 's' AND service = 'hermes' AND type = 'run_status'
              ORDER BY created_at DESC",
-            "kbase_events_of_a_website",
+            "kbase_log_of_a_website",
         ),
     ];
     for (query, index) in queries {

@@ -201,7 +201,7 @@ async fn a_server_that_says_its_disk_is_full_is_told_and_heals() {
     let bench = Bench::over(open(&url, PostgresOptions::default()).await).await;
     let full = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
                 $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
-                CREATE TRIGGER full_disk BEFORE INSERT ON kbase_events EXECUTE FUNCTION full_disk()";
+                CREATE TRIGGER full_disk BEFORE INSERT ON kbase_log EXECUTE FUNCTION full_disk()";
     without_room(&bench, execute(&url, full), execute(&url, "DROP FUNCTION full_disk CASCADE")).await;
 }
 

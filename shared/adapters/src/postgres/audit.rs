@@ -39,7 +39,7 @@ impl Inner {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
-            "SELECT DISTINCT run_id FROM kbase_events AS event
+            "SELECT DISTINCT run_id FROM kbase_log AS event
              WHERE run_id > $1 AND ($2::text IS NULL OR run_id <= $2)
                AND NOT EXISTS (SELECT FROM runs WHERE runs.run_id = event.run_id)
              ORDER BY run_id LIMIT $3",
@@ -81,7 +81,7 @@ impl Inner {
             "SELECT pg_index.indexrelid::regclass::text FROM pg_index
              JOIN pg_class ON pg_class.oid = pg_index.indexrelid
              WHERE relam = (SELECT oid FROM pg_am WHERE amname = 'btree')
-               AND indrelid = ANY (ARRAY['instance', 'plans', 'plan_versions', 'runs', 'kbase_events']::regclass[])",
+               AND indrelid = ANY (ARRAY['instance', 'plans', 'plan_versions', 'runs', 'kbase_log']::regclass[])",
         )
         .fetch_all(&pool)
         .await

@@ -150,8 +150,11 @@ fn check(options: &PostgresOptions) -> Result<(), OpenError> {
 
 fn pool(connect: &PgConnectOptions, options: &PostgresOptions) -> PgPool {
     let ms = |limit: Duration| limit.as_millis();
+    // A batch names the rows that it wants, so each of them is looked up: always in the same way, whatever the statistics
+    // say about tables that are new or have just grown, and in the order in which the batch names them.
+    let planner = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;";
     let session = format!(
-        "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
+        "{planner} SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
          SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = {}",
         ms(options.statement_timeout),
         ms(options.lock_timeout),

@@ -9,6 +9,7 @@ mod audit;
 mod clock;
 mod connect;
 mod error;
+mod log;
 mod read;
 mod server;
 mod transaction;

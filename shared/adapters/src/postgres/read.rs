@@ -8,10 +8,11 @@ use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{EventFilter, RunFilter, RunListing, StoreError, StoredPlan};
 use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId};
 use sqlx::postgres::PgExecutor;
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{AssertSqlSafe, Postgres, QueryBuilder};
 
+use super::log::{COLUMNS, LogRow, events_of, is_diagnosis};
 use super::{Inner, error};
-use crate::store::{EventRow, PlanRow, PreviousRow, Restored, RunRow, StoredTime, VersionRow, count, listing, number};
+use crate::store::{PlanRow, Restored, RunRow, StoredTime, VersionRow, count, listing, number};
 
 /// Events by identity.
 pub(super) async fn events(executor: impl PgExecutor<'_>, wanted: &[EventId]) -> Result<Vec<KbaseEvent>, StoreError> {
@@ -20,17 +21,25 @@ pub(super) async fn events(executor: impl PgExecutor<'_>, wanted: &[EventId]) ->
     }
     let runs: Vec<String> = wanted.iter().map(|id| id.run_id.to_string()).collect();
     let numbers: Vec<i64> = wanted.iter().map(|id| number(id.seq)).collect();
-    let rows: Vec<EventRow> = sqlx::query_as(
-        "SELECT website_id, run_id, seq, service, type AS kind, payload::text AS payload, created_at
-         FROM kbase_events
-         JOIN UNNEST($1::text[], $2::bigint[]) AS wanted (run_id, seq) USING (run_id, seq)",
-    )
+    let rows: Vec<LogRow> = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM kbase_log WHERE (run_id, first_seq) IN (
+             SELECT batch.run_id, batch.first_seq FROM UNNEST($1::text[], $2::bigint[]) AS wanted (run_id, seq)
+             CROSS JOIN LATERAL (
+                 SELECT run_id, first_seq, last_seq FROM kbase_log
+                 WHERE run_id = wanted.run_id AND first_seq <= wanted.seq ORDER BY first_seq DESC LIMIT 1
+             ) AS batch
+             WHERE batch.last_seq >= wanted.seq
+         )"
+    )))
     .bind(runs)
     .bind(numbers)
     .fetch_all(executor)
     .await
     .map_err(error::of)?;
-    rows.into_iter().map(EventRow::into_event).collect()
+    let wanted: HashSet<&EventId> = wanted.iter().collect();
+    let mut events = events_of(rows)?;
+    events.retain(|event| wanted.contains(&event.event_id));
+    Ok(events)
 }
 
 /// The newest diagnosis of each website by another run than the one given.
@@ -41,25 +50,36 @@ pub(super) async fn previous_diagnoses(
     if of.is_empty() {
         return Ok(Vec::new());
     }
+    #[derive(sqlx::FromRow)]
+    struct Newest {
+        asked: String,
+        #[sqlx(flatten)]
+        row: LogRow,
+    }
     let runs: Vec<String> = of.iter().map(|(run_id, _)| run_id.to_string()).collect();
     let websites: Vec<String> = of.iter().map(|(_, website_id)| website_id.as_str().to_owned()).collect();
-    let rows: Vec<PreviousRow> = sqlx::query_as(
-        "SELECT asked.run_id, newest.payload::text AS payload
+    let rows: Vec<Newest> = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT asked.run_id AS asked, newest.*
          FROM UNNEST($1::text[], $2::text[]) AS asked (run_id, website_id)
          CROSS JOIN LATERAL (
-             SELECT payload FROM kbase_events
-             WHERE website_id = asked.website_id AND service = 'hermes' AND type = 'diagnosis'
-               AND run_id <> asked.run_id
-             ORDER BY created_at DESC, run_id DESC
+             SELECT {COLUMNS} FROM kbase_log
+             WHERE website_id = asked.website_id AND diagnosed AND run_id <> asked.run_id
+             ORDER BY created_at DESC, run_id DESC, first_seq DESC
              LIMIT 1
-         ) AS newest",
-    )
+         ) AS newest"
+    )))
     .bind(runs)
     .bind(websites)
     .fetch_all(executor)
     .await
     .map_err(error::of)?;
-    rows.into_iter().map(PreviousRow::into_previous).collect()
+    let mut diagnoses = Vec::with_capacity(rows.len());
+    for Newest { asked, row } in rows {
+        let asked: RunId = asked.parse().map_err(|error| StoreError::Defect(format!("{asked}: {error}")))?;
+        let diagnosis = row.into_events()?.into_iter().rfind(is_diagnosis);
+        diagnoses.extend(diagnosis.map(|event| (asked, event.payload)));
+    }
+    Ok(diagnoses)
 }
 
 impl Inner {
@@ -208,17 +228,16 @@ impl Inner {
     }
 
     pub(super) async fn run_events(&self, id: RunId, after: u64, limit: usize) -> Result<Vec<KbaseEvent>, StoreError> {
-        let rows: Vec<EventRow> = sqlx::query_as(
-            "SELECT website_id, run_id, seq, service, type AS kind, payload::text AS payload, created_at FROM kbase_events
-             WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        )
+        let rows: Vec<LogRow> = sqlx::query_as(AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM kbase_log WHERE run_id = $1 AND last_seq > $2 ORDER BY first_seq LIMIT $3"
+        )))
         .bind(id.to_string())
         .bind(number(after))
         .bind(count(limit))
         .fetch_all(&self.link.pool())
         .await
         .map_err(error::of)?;
-        rows.into_iter().map(EventRow::into_event).collect()
+        Ok(events_of(rows)?.into_iter().filter(|event| event.seq > after).take(limit).collect())
     }
 
     pub(super) async fn kbase(
@@ -227,29 +246,48 @@ impl Inner {
         before: Option<(Timestamp, EventId)>,
         limit: usize,
     ) -> Result<Vec<KbaseEvent>, StoreError> {
-        let mut query = QueryBuilder::<Postgres>::new(
-            "SELECT website_id, run_id, seq, service, type AS kind, payload::text AS payload, created_at FROM kbase_events WHERE true",
-        );
+        let place = |at: Timestamp, id: EventId| (StoredTime::of_event(at, id.seq), id.seq, id.run_id);
+        let before = before.map(|(at, id)| place(at, id));
+        let is_wanted = |event: &KbaseEvent| {
+            filter.service.as_ref().is_none_or(|service| event.service == *service)
+                && filter.kind.as_ref().is_none_or(|kind| event.kind == *kind)
+                && before.is_none_or(|before| place(event.created_at, event.event_id) < before)
+        };
+        let mut found = Vec::new();
+        let mut up_to = before.map(|(at, ..)| at.timestamp());
+        while found.len() < limit {
+            let rows = self.newest_log(filter, up_to, count(limit)).await?;
+            let Some(oldest) = rows.last().map(|row| row.created_at.timestamp()) else { break };
+            // whatever happened in one millisecond was read together
+            up_to = Some(oldest.minus_ms(1));
+            let mut events = events_of(rows)?;
+            events.retain(is_wanted);
+            events.sort_by_key(|event| std::cmp::Reverse(place(event.created_at, event.event_id)));
+            found.extend(events);
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Rows of the log, newest first, at least this many if there are; whole milliseconds.
+    async fn newest_log(
+        &self,
+        filter: &EventFilter,
+        up_to: Option<Timestamp>,
+        least: i64,
+    ) -> Result<Vec<LogRow>, StoreError> {
+        let mut query = QueryBuilder::<Postgres>::new(format!("SELECT {COLUMNS} FROM kbase_log WHERE true"));
         if let Some(website_id) = &filter.website_id {
             query.push(" AND website_id = ").push_bind(website_id.as_str());
         }
         if let Some(run_id) = filter.run_id {
             query.push(" AND run_id = ").push_bind(run_id.to_string());
         }
-        if let Some(service) = &filter.service {
-            query.push(" AND service = ").push_bind(service);
+        if let Some(up_to) = up_to {
+            query.push(" AND created_at <= ").push_bind(StoredTime::exact(up_to));
         }
-        if let Some(kind) = &filter.kind {
-            query.push(" AND type = ").push_bind(kind);
-        }
-        if let Some((at, id)) = before {
-            query.push(" AND (created_at, seq, run_id) < (");
-            query.push_bind(StoredTime::of_event(at, id.seq)).push(", ").push_bind(number(id.seq));
-            query.push(", ").push_bind(id.run_id.to_string()).push(")");
-        }
-        query.push(" ORDER BY created_at DESC, seq DESC, run_id DESC LIMIT ").push_bind(count(limit));
-        let rows: Vec<EventRow> = query.build_query_as().fetch_all(&self.link.pool()).await.map_err(error::of)?;
-        rows.into_iter().map(EventRow::into_event).collect()
+        query.push(" ORDER BY created_at DESC FETCH FIRST ").push_bind(least).push(" ROWS WITH TIES");
+        query.build_query_as().fetch_all(&self.link.pool()).await.map_err(error::of)
     }
 
     pub(super) async fn put_plan(&self, plan: &Plan) -> Result<StoredPlan, StoreError> {

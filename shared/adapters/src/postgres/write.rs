@@ -5,13 +5,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::StoreError;
 use hermes_core::{Json, Plan, RunId};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 
+use super::log::LogRow;
 use super::{Inner, error};
 use crate::store::{Accept, Owner, StoredTime, Update, number};
 
@@ -29,24 +29,25 @@ pub(super) async fn update(connection: &mut PgConnection, updates: &[Update]) ->
              UPDATE runs SET status = new.status, revision = new.revision, last_seq = new.last_seq,
                              started_at = new.started_at, deadline_at = new.deadline_at, wake_at = new.wake_at,
                              settled_at = new.settled_at, state = new.state::json
-             FROM UNNEST($8::text[], $9::bigint[], $10::text[], $11::integer[], $12::bigint[], $13::timestamptz[],
-                         $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::text[])
+             FROM UNNEST($9::text[], $10::bigint[], $11::text[], $12::integer[], $13::bigint[], $14::timestamptz[],
+                         $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::text[])
                   AS new (run_id, taken_seq, status, revision, last_seq, started_at,
                           deadline_at, wake_at, settled_at, state)
              -- the fence: nobody has written since the run was taken
              WHERE runs.run_id = new.run_id AND runs.last_seq = new.taken_seq
              RETURNING runs.run_id
          ), logged AS (
-             INSERT INTO kbase_events (website_id, run_id, seq, service, type, payload, created_at)
-             SELECT website_id, run_id, seq, service, type, payload::json, created_at
-             FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-                  AS new (website_id, run_id, seq, service, type, payload, created_at)
+             INSERT INTO kbase_log (run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads, payloads)
+             SELECT run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads::json, payloads::json
+             FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::boolean[],
+                         $7::text[], $8::text[])
+                  AS new (run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads, payloads)
          )
-         SELECT CASE (SELECT count(*) FROM updated) WHEN cardinality($8) THEN true ELSE refuse_stale_run((
-             SELECT min(run_id) FROM UNNEST($8) AS wanted (run_id) WHERE run_id NOT IN (SELECT run_id FROM updated)
+         SELECT CASE (SELECT count(*) FROM updated) WHEN cardinality($9) THEN true ELSE refuse_stale_run((
+             SELECT min(run_id) FROM UNNEST($9) AS wanted (run_id) WHERE run_id NOT IN (SELECT run_id FROM updated)
          )) END",
     );
-    bind_events(statement, updates.iter().flat_map(|update| &update.events))
+    bind_log(statement, updates.iter().flat_map(|update| LogRow::of(&update.events)))
         .bind(states().map(|state| state.run_id.to_string()).collect::<Vec<_>>())
         .bind(updates.iter().map(|update| number(update.taken_seq)).collect::<Vec<_>>())
         .bind(states().map(|state| state.status.as_str()).collect::<Vec<_>>())
@@ -63,21 +64,23 @@ pub(super) async fn update(connection: &mut PgConnection, updates: &[Update]) ->
         .map_err(stale_or_other)
 }
 
-/// A statement with the events of a batch, column by column, as its first seven arguments.
-fn bind_events<'q, 'e: 'q>(
-    statement: Query<'q, Postgres, PgArguments>,
-    events: impl Iterator<Item = &'e KbaseEvent>,
-) -> Query<'q, Postgres, PgArguments> {
-    let events: Vec<&KbaseEvent> = events.collect();
-    let column = |of: fn(&KbaseEvent) -> &str| events.iter().map(|event| of(event)).collect::<Vec<_>>();
+/// A statement with the log of a batch, column by column, as its first eight arguments.
+fn bind_log(
+    statement: Query<'static, Postgres, PgArguments>,
+    rows: impl Iterator<Item = LogRow>,
+) -> Query<'static, Postgres, PgArguments> {
+    let rows: Vec<LogRow> = rows.collect();
+    let numbers = |of: fn(&LogRow) -> i64| rows.iter().map(of).collect::<Vec<_>>();
+    let texts = |of: fn(&LogRow) -> &str| rows.iter().map(|row| of(row).to_owned()).collect::<Vec<_>>();
     statement
-        .bind(column(|event| event.website_id.as_str()))
-        .bind(events.iter().map(|event| event.run_id.to_string()).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| number(event.seq)).collect::<Vec<_>>())
-        .bind(column(|event| &event.service))
-        .bind(column(|event| &event.kind))
-        .bind(column(|event| event.payload.get()))
-        .bind(events.iter().map(|event| StoredTime::of_event(event.created_at, event.seq)).collect::<Vec<_>>())
+        .bind(texts(|row| &row.run_id))
+        .bind(numbers(|row| row.first_seq))
+        .bind(numbers(|row| row.last_seq))
+        .bind(texts(|row| &row.website_id))
+        .bind(rows.iter().map(|row| row.created_at).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.diagnosed).collect::<Vec<_>>())
+        .bind(texts(|row| &row.heads))
+        .bind(texts(|row| &row.payloads))
 }
 
 fn stale_or_other(refused: sqlx::Error) -> StoreError {
@@ -131,26 +134,28 @@ pub(super) async fn insert(connection: &mut PgConnection, accepts: &[Accept]) ->
                                started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, state)
              SELECT run_id, website_id, domain, plan_id, plan_hash, status, revision, last_seq, created_at,
                     started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, state::json
-             FROM UNNEST($8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::integer[],
-                         $15::bigint[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
-                         $19::timestamptz[], $20::timestamptz[], $21::text[], $22::text[], $23::text[])
+             FROM UNNEST($9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::integer[],
+                         $16::bigint[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[],
+                         $20::timestamptz[], $21::timestamptz[], $22::text[], $23::text[], $24::text[])
                   AS new (run_id, website_id, domain, plan_id, plan_hash, status, revision, last_seq, created_at,
                           started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, state)
              -- waits for a transaction that is inserting the same key, and yields to it if it commits
              ON CONFLICT DO NOTHING
              RETURNING run_id
          ), logged AS (
-             INSERT INTO kbase_events (website_id, run_id, seq, service, type, payload, created_at)
-             SELECT website_id, run_id, seq, service, type, payload::json, created_at
-             FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-                  AS new (website_id, run_id, seq, service, type, payload, created_at)
-             WHERE run_id IN (SELECT run_id FROM inserted)
+             INSERT INTO kbase_log (run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads, payloads)
+             SELECT run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads::json, payloads::json
+             FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::boolean[],
+                         $7::text[], $8::text[])
+                  AS new (run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads, payloads)
+             -- the second half alone would be a join, and that compares each event with each run
+             WHERE (SELECT count(*) FROM inserted) = cardinality($9) OR run_id IN (SELECT run_id FROM inserted)
          )
          SELECT run_id FROM inserted
          -- the statement does not see its own rows: these were there before
-         UNION ALL SELECT refuse_stale_run(run_id)::text FROM runs WHERE run_id = ANY ($8)",
+         UNION ALL SELECT refuse_stale_run(run_id)::text FROM runs WHERE run_id = ANY ($9)",
     );
-    let inserted = bind_events(statement, accepts.iter().flat_map(|accept| &accept.events))
+    let inserted = bind_log(statement, accepts.iter().flat_map(|accept| LogRow::of(&accept.events)))
         .bind(states().map(|state| state.run_id.to_string()).collect::<Vec<_>>())
         .bind(states().map(|state| state.website_id.as_str()).collect::<Vec<_>>())
         .bind(states().map(|state| state.domain.as_str()).collect::<Vec<_>>())
