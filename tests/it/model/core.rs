@@ -495,7 +495,7 @@ impl Core {
         state.waves = 0;
         state.diagnosis_seq = state.diagnosis_seq.map(|_| 0);
         state.settled_at = state.settled_at.map(|_| NOW);
-        for service in &mut state.services {
+        for service in state.services.iter_mut() {
             service.duration_ms = None;
             service.result_seq = service.result_seq.map(|_| 0);
             if service.status != ServiceStatus::Running {

@@ -6,6 +6,7 @@ mod advance;
 mod decide;
 mod replay;
 mod retry;
+mod services;
 mod summary;
 mod waiting;
 
@@ -24,6 +25,7 @@ use crate::wire::{JobId, ServiceError};
 pub use decide::{Decision, Effect, Event, Illegal, JobOrder, decide};
 pub use replay::{Replay, ReplayError, replay};
 pub use retry::{Jitter, backoff_ms};
+pub use services::Services;
 pub use summary::RunSummary;
 pub use waiting::Waiting;
 
@@ -74,7 +76,7 @@ pub struct RunState {
     /// Reports that came too late to count.
     pub late_results: u32,
     /// The services, in plan order.
-    pub services: Vec<ServiceState>,
+    pub services: Services,
 }
 
 /// The state of one service of a run.
@@ -250,7 +252,7 @@ impl Run {
 
     /// Each service with its state, in plan order.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &ServiceState)> {
-        self.plan.services().iter().zip(&self.state.services)
+        self.plan.services().iter().zip(self.state.services.iter())
     }
 
     /// The state of the service called `name`.
