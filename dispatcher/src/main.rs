@@ -22,6 +22,9 @@ struct Arguments {
     config: Option<PathBuf>,
 }
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let _armed = hermes_dispatcher::borders::arm();

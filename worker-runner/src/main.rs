@@ -12,6 +12,9 @@ use hermes_core::ports::http::Reach;
 use hermes_worker_runner::arguments::{Arguments, environment};
 use hermes_worker_runner::{Ports, Registry, RunnerOptions, all_servable, run};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let _armed = hermes_worker_runner::borders::arm();
