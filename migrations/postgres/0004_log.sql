@@ -32,7 +32,8 @@ DROP TABLE kbase_events_by_row;
 CREATE VIEW kbase_events AS
 SELECT 'evt_' || run_id || '_' || (first_seq + place - 1) AS event_id, website_id, run_id, first_seq + place - 1 AS seq,
        (head ->> 0) COLLATE "C" AS service, (head ->> 1) COLLATE "C" AS type, payload,
-       created_at + least(first_seq + place - 1, 999) * interval '1 microsecond' AS created_at
+       -- of the very type that it was: statements that older builds have prepared go on then
+       (created_at + least(first_seq + place - 1, 999) * interval '1 microsecond')::timestamptz(6) AS created_at
 FROM kbase_log
 CROSS JOIN LATERAL ROWS FROM (json_array_elements(heads), json_array_elements(payloads))
     WITH ORDINALITY AS event (head, payload, place);

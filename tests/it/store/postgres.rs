@@ -205,6 +205,30 @@ async fn a_transaction_that_stands_idle_loses_its_locks() {
 }
 
 #[tokio::test]
+async fn statements_that_a_migration_has_changed_are_prepared_anew() {
+    let world = PostgresWorld::fresh().await;
+    let store = world.store();
+    accept_all(&*store, [submission(1)].into_iter()).await;
+    // each connection in its turn
+    let connections = PostgresOptions::default().connections;
+    for _ in 0..connections {
+        read(&*store, run_id(1)).await;
+    }
+    world.execute("ALTER TABLE runs ALTER COLUMN plan_hash TYPE varchar(64)").await.unwrap();
+    let mut refused = 0;
+    for _ in 0..2 * connections {
+        match store.run(run_id(1)).await {
+            Ok(run) => assert!(run.is_some()),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 1, "then all connections are new");
+}
+
+#[tokio::test]
 async fn every_query_of_the_engine_has_an_index() {
     let world = PostgresWorld::fresh().await;
     accept_all(&*world.store(), (1..=300).map(submission)).await;

@@ -64,6 +64,9 @@ impl Link {
         match tokio::time::timeout(self.options.patience, operation).await {
             Ok(outcome) => {
                 self.given_up.store(0, Ordering::Relaxed);
+                if outcome.as_ref().is_err_and(error::is_changed_plan) {
+                    self.replace("the schema was migrated");
+                }
                 outcome
             }
             Err(_) => {
@@ -80,7 +83,11 @@ impl Link {
             return;
         }
         self.given_up.store(0, Ordering::Relaxed);
-        tracing::warn!("Postgres did not answer several times, all connections are replaced");
+        self.replace("Postgres did not answer several times");
+    }
+
+    fn replace(&self, why: &str) {
+        tracing::warn!("{why}, all connections are replaced");
         let fresh = pool(&self.connect, &self.options);
         let old = std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), fresh);
         // closing waits for connections that may never come back

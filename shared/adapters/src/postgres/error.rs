@@ -3,6 +3,14 @@
 use hermes_core::ports::store::StoreError;
 use sqlx::error::DatabaseError;
 
+/// "Cached plan must not change result type": the statement works again on a new connection.
+const CHANGED_PLAN: &str = "0A000";
+
+/// Whether the connections are of no use any more because of what they have prepared.
+pub(super) fn is_changed_plan(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(text) if text.ends_with("(0A000)"))
+}
+
 /// Sorts an error by what the caller can do.
 pub(super) fn of(error: sqlx::Error) -> StoreError {
     match &error {
@@ -52,6 +60,8 @@ fn sort(code: &str) -> Sort {
         "25006" | "55P03" | "3D000" => Sort::Unavailable,
         // the transaction stood idle for too long, and whatever came on the connection after that
         "25P03" | "25P02" => Sort::Unavailable,
+        // a migration changed what a prepared statement gives
+        CHANGED_PLAN => Sort::Unavailable,
         _ => match code.get(..2) {
             // connection, login, rollback (deadlock, serialisation), out of memory or connections, operator
             // intervention (shutdown, statement time-out), system error
