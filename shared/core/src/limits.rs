@@ -72,8 +72,8 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 pub const TRANSITION_RUNS_MAX: usize = 256;
 /// Open runs that a dispatcher keeps at hand, so that a report needs no reading; the oldest make room for new ones.
 pub const HOT_RUNS_MAX: usize = 32 * 1_024;
-/// Bytes of their results, all together.
-pub const HOT_RESULTS_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// Bytes of them and their results, all together.
+pub const HOT_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// By how much two readings of the store's clock may differ that were carried on by different means.
 pub const CLOCK_NOISE_MS: u64 = 100;
 /// Submissions that wait for their commit; one more is refused, so that accepting stays fast under overload.
@@ -170,6 +170,7 @@ const _: () = {
         TIMER_POLL_MS + OUTAGE_PAUSE_MAX_MS + HEAD_START_MAX_MS + RECONCILE_EVERY_MS < AUDIT_SLACK_MS,
         "what a loop catches up with in its next round is no violation"
     );
+    assert!(16 * RESULT_BYTES_MAX < HOT_BYTES_MAX, "an ordinary run with the largest results still fits");
     assert!(RESULT_BYTES_MAX <= BODY_BYTES_MAX, "a result must fit into the body of a callback");
     assert!(RESULT_BYTES_MAX * DELIVERY_OVERSHOOT_MAX <= DELIVERY_BYTES_MAX, "a delivery is never twice as large");
     assert!(EXCERPT_BYTES_MAX < ERROR_BYTES_MAX);
