@@ -315,6 +315,7 @@ mod tests {
     fn a_bare_host_is_tried_with_https_first() {
         let domain: Domain = " example.com ".parse().expect("valid");
         assert_eq!(domain.as_str(), "example.com");
+        assert_eq!(format!("{domain}|{domain:>12}"), "example.com| example.com");
         let seeds: Vec<_> = domain.seeds().iter().map(url::Url::as_str).collect();
         assert_eq!(seeds, ["https://example.com/", "http://example.com/"]);
     }

@@ -148,6 +148,7 @@ mod tests {
     fn json_is_carried_as_it_was_written() {
         let json = Json::parse(r#"{ "a": [1, 2.50, "\u0000"] }"#).expect("valid");
         assert_eq!(serde_json::to_string(&json).expect("writes"), r#"{ "a": [1, 2.50, "\u0000"] }"#);
+        assert_eq!(format!("{json:?}"), r#"{ "a": [1, 2.50, "\u0000"] }"#);
     }
 
     #[test]

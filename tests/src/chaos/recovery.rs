@@ -47,6 +47,10 @@ pub fn recovery(hits: &[Hit], found: &Found, executions: &[Execution]) -> Recove
         // what is over at once counts from then; what lasts, from its end
         if let Some(next) = next_settled(found, hit.over) {
             samples.entry(format!("{}: until the next run settles", hit.kind)).or_default().push(next);
+            if hit.kind == Kind::KillDispatcher && undisturbed(hits, hit) {
+                let name = "kill_dispatcher: until the next run settles, with both servers well";
+                samples.entry(name.to_owned()).or_default().push(next);
+            }
         }
     }
     let again = times_by_job(executions);

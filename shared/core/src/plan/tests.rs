@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Plan, PlanError, PlanProblem, PlanSpec, ServiceSpec};
+use super::{Plan, PlanError, PlanHash, PlanProblem, PlanSpec, ServiceSpec};
 use crate::limits::{PLAN_DEPENDENCIES_MAX, PLAN_SERVICES_MAX};
 
 const GOOD: &str = "
@@ -58,10 +58,20 @@ fn problems(spec: PlanSpec) -> Vec<String> {
 fn a_good_plan_is_read_with_its_defaults() {
     let plan = Plan::from_yaml(GOOD).expect("good");
     let [serp, competitive] = plan.services() else { panic!("two services") };
+    assert_eq!((plan.name(), plan.description()), ("Custom Run", "Custom service combination"));
     assert_eq!((serp.required(), serp.max_attempts(), serp.depends_on()), (true, 3, &[][..]));
+    assert!(!competitive.required());
     assert_eq!(competitive.display_name(), "competitive-intelligence");
     assert_eq!(competitive.depends_on(), [0]);
     assert_eq!(competitive.params().get(), r#"{"depth":2}"#);
+}
+
+#[test]
+fn a_plan_with_two_problems_names_both() {
+    let error = Plan::try_from(spec(vec![service("a", &["x"]), service("b", &["y"])])).expect_err("two problems");
+    let PlanError::Invalid(problems) = &error else { panic!("expected problems, got {error:?}") };
+    let [first, second] = &problems[..] else { panic!("expected two problems, got {problems:?}") };
+    assert_eq!(error.to_string(), format!("{first}; {second}"));
 }
 
 #[test]
@@ -77,6 +87,24 @@ fn the_names_of_the_original_system_are_read_as_well() {
 fn a_frozen_plan_thaws_to_itself() {
     let plan = Plan::from_yaml(GOOD).expect("good");
     assert_eq!(Plan::thaw(plan.frozen(), plan.hash().as_str()).expect("its own hash"), plan);
+}
+
+#[test]
+fn a_plan_that_was_frozen_before_a_default_was_written_out_keeps_its_text_and_hash() {
+    let today = Plan::from_yaml(GOOD).expect("good");
+    let earlier = today.frozen().replace(r#","max_attempts":3"#, "");
+    assert_ne!(earlier, today.frozen());
+    let hash = PlanHash::of(&earlier).to_string();
+    let thawed = Plan::thaw(&earlier, &hash).expect("its own hash");
+    assert_eq!((thawed.frozen(), thawed.hash().as_str()), (earlier.as_str(), hash.as_str()));
+    assert_eq!(thawed.services(), today.services());
+}
+
+#[test]
+fn a_hash_is_written_as_its_digits_and_padded_like_text() {
+    let hash = PlanHash::of("");
+    let of_nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!((hash.to_string(), format!("{hash:>66}")), (of_nothing.to_owned(), format!("  {of_nothing}")));
 }
 
 #[test]
