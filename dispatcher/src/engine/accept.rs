@@ -1,6 +1,7 @@
 //! Accepting runs: concurrent submissions share a commit. A batch is what arrived while the last one was being
 //! written; nothing waits for a batch to fill.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use hermes_core::limits::TRANSITION_RUNS_MAX;
@@ -11,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::transition::Outbox;
+use super::transition::{Delivery, Outbox};
 use super::{EngineError, Shared, Submission, Submitted};
 use crate::borders;
 
@@ -26,26 +27,38 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(TRANSITION_RUNS_MAX);
+    let mut accepted = Delivery::new();
     loop {
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            count = submitted.recv_many(&mut batch, TRANSITION_RUNS_MAX) => if count == 0 { return },
+        let next = async {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return ControlFlow::Break(()),
+                count = submitted.recv_many(&mut batch, TRANSITION_RUNS_MAX) => if count == 0 {
+                    return ControlFlow::Break(());
+                },
+            }
+            ControlFlow::Continue(shared.accept(&mut batch).await)
+        };
+        // The queue hears of one batch while the next is written.
+        let ((), next) = tokio::join!(biased; shared.tell_queue(&accepted), next);
+        match next {
+            ControlFlow::Continue(next) => accepted = next,
+            ControlFlow::Break(()) => return,
         }
-        shared.accept(&mut batch).await;
     }
 }
 
 /// Accepted runs with what is to be done for them, and the store's time.
 struct Written {
     outcomes: Vec<Submitted>,
-    accepted: Vec<(Run, Outbox)>,
+    accepted: Delivery,
     now: Timestamp,
 }
 
 impl Shared {
-    /// Writes a batch, answers it, and then delivers. A failed write is answered, not repeated: the client decides.
-    async fn accept(&self, batch: &mut Vec<PendingSubmission>) {
+    /// Writes a batch and answers it; gives what the queue is to be told. A failed write is answered, not repeated: the
+    /// client decides.
+    async fn accept(&self, batch: &mut Vec<PendingSubmission>) -> Delivery {
         let (submissions, replies): (Vec<Submission>, Vec<_>) =
             batch.drain(..).map(|pending| (pending.submission, pending.reply)).unzip();
         let mut outcomes = Vec::with_capacity(submissions.len());
@@ -67,10 +80,13 @@ impl Shared {
             let _ = reply.send(outcome);
         }
         borders::cross("answered");
+        let mut delivery = Delivery::new();
         for (accepted, now) in written {
             self.metrics.runs_accepted.inc_by(accepted.len() as u64);
-            self.deliver(accepted, now).await;
+            self.tell_process(&accepted, now);
+            delivery.extend(accepted);
         }
+        delivery
     }
 
     /// One transaction for all; one for each if the store refuses them together for a reason in one of them, so that
@@ -92,14 +108,14 @@ impl Shared {
         let transaction = self.store.begin(Claim::Nothing).await?;
         let now = transaction.now();
         let mut changes = Vec::with_capacity(submissions.len());
-        let mut decided: Vec<(Run, Outbox)> = Vec::with_capacity(submissions.len());
+        let mut decided = Delivery::with_capacity(submissions.len());
         for submission in submissions {
             let Submission { website_id, domain, plan, idempotency } = submission.clone();
             let run_id = RunId::from_uuid(self.entropy.identity());
             let Decision { next, effects } = Run::start(NewRun { run_id, website_id, domain, plan }, now);
             let mut outbox = Outbox::default();
             outbox.take(effects);
-            changes.push(Change::Accept { run: Box::new(next.clone()), events: outbox.events.clone(), idempotency });
+            changes.push(Change::Accept { run: Box::new(next.clone()), events: outbox.events(), idempotency });
             decided.push((next, outbox));
         }
         let committed = transaction.commit(changes).await?;

@@ -70,7 +70,7 @@ impl Shared {
         let mut lost: Option<Lost> = None;
         let mut tried = 1;
         loop {
-            match self.transition(inputs, &mut lost).await {
+            match self.transition_and_tell(inputs, &mut lost).await {
                 Ok(outcomes) => {
                     outage.over();
                     return Ok(outcomes);

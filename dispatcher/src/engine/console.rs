@@ -3,15 +3,17 @@
 
 use hermes_core::kbase::{Fact, KbaseEvent, RunEnd, ServiceEnd};
 use hermes_core::{Run, ServiceStatus};
-use tracing::{Level, event};
+use tracing::{Level, enabled, event};
 
 /// Target of these lines.
 const TARGET: &str = "hermes::run";
 
 /// Logs a recorded event.
-pub(super) fn log(run: &Run, recorded: &KbaseEvent) {
-    let Ok(fact) = Fact::from_columns(&recorded.service, &recorded.kind, &recorded.payload) else { return };
-    for line in lines(run, recorded, &fact) {
+pub(super) fn log(run: &Run, recorded: &KbaseEvent, fact: &Fact) {
+    if !enabled!(target: TARGET, Level::INFO) {
+        return;
+    }
+    for line in lines(run, recorded, fact) {
         event!(
             target: TARGET,
             Level::INFO,

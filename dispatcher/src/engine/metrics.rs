@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use hermes_core::audit::Invariant;
-use hermes_core::kbase::{Fact, KbaseEvent};
+use hermes_core::kbase::Fact;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -100,30 +100,27 @@ impl Metrics {
         text
     }
 
-    /// Counts a recorded event.
-    pub(super) fn count(&self, event: &KbaseEvent) {
+    /// Counts a recorded fact.
+    pub(super) fn count(&self, fact: &Fact) {
         let by_status = |family: &ByStatus, status: &str| {
             family.get_or_create(&vec![("status".to_owned(), status.to_owned())]).inc();
         };
-        match Fact::from_columns(&event.service, &event.kind, &event.payload) {
-            Ok(Fact::RunSettled(end)) => by_status(&self.runs_settled, end.status.as_str()),
-            Ok(Fact::ServiceCompleted(_)) => by_status(&self.services_settled, "completed"),
-            Ok(Fact::ServiceEnded(end)) => by_status(&self.services_settled, end.status.as_str()),
-            Ok(Fact::AttemptFailed { .. }) => {
+        match fact {
+            Fact::RunSettled(end) => by_status(&self.runs_settled, end.status.as_str()),
+            Fact::ServiceCompleted(_) => by_status(&self.services_settled, "completed"),
+            Fact::ServiceEnded(end) => by_status(&self.services_settled, end.status.as_str()),
+            Fact::AttemptFailed { .. } => {
                 self.attempts_failed.inc();
             }
-            Ok(Fact::LateReported { .. }) => {
+            Fact::LateReported { .. } => {
                 self.late_results.inc();
             }
-            Ok(
-                Fact::RunStarted(_)
-                | Fact::WaveQueued { .. }
-                | Fact::ServiceStarted { .. }
-                | Fact::ServiceDeferred { .. }
-                | Fact::Diagnosed { .. }
-                | Fact::Noted(_),
-            )
-            | Err(_) => {}
+            Fact::RunStarted(_)
+            | Fact::WaveQueued { .. }
+            | Fact::ServiceStarted { .. }
+            | Fact::ServiceDeferred { .. }
+            | Fact::Diagnosed { .. }
+            | Fact::Noted(_) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Applies what workers report. A report is acknowledged after its effect is committed; one that comes again is a no-op.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::outage::{BatchSize, Outage};
-use super::transition::{Input, Reply};
+use super::transition::{Applied, Delivery, Input, Reply};
 use super::{CommandError, Shared};
 use crate::borders;
 
@@ -21,28 +22,47 @@ const LAST_LOOK: Duration = Duration::from_millis(50);
 /// other dispatchers take them; in one process the workers have ended before.
 const LAST_LOOKS: Duration = Duration::from_secs(2);
 
+/// A batch whose effect is committed: what the queue is still to be told.
+struct Written {
+    delivery: Delivery,
+    receipts: Vec<String>,
+}
+
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut outage = Outage::none("reports");
     let mut batch = BatchSize::full();
+    let mut written = None;
     loop {
-        let delivered = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            delivered = shared.backlog.reports(shared.queue.as_ref(), batch.runs()) => delivered,
-        };
-        match delivered {
-            Ok(delivered) => {
-                outage.over();
-                shared.apply_reports(delivered, &mut batch, &shutdown).await;
+        let next = async {
+            let delivered = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return ControlFlow::Break(()),
+                delivered = shared.backlog.reports(shared.queue.as_ref(), batch.runs()) => delivered,
+            };
+            match delivered {
+                Ok(delivered) => {
+                    outage.over();
+                    ControlFlow::Continue(shared.apply_reports(delivered, &mut batch, &shutdown).await)
+                }
+                Err(QueueError::Closed) => ControlFlow::Break(()),
+                Err(error @ (QueueError::Unavailable(_) | QueueError::Full(_))) => {
+                    outage.pause(&error, &shutdown).await;
+                    ControlFlow::Continue(None)
+                }
             }
-            Err(QueueError::Closed) => return,
-            Err(error @ (QueueError::Unavailable(_) | QueueError::Full(_))) => outage.pause(&error, &shutdown).await,
+        };
+        // The queue hears of one batch while the next is read and committed.
+        let ((), next) = tokio::join!(biased; shared.finish(written.take()), next);
+        match next {
+            ControlFlow::Continue(next) => written = next,
+            ControlFlow::Break(()) => break,
         }
     }
     // What workers of this very process reported last is in memory only: it must be written before the end.
     let until = Instant::now() + LAST_LOOKS;
     while let Ok(Ok(delivered)) = tokio::time::timeout(LAST_LOOK, shared.queue.reports(batch.runs())).await {
-        shared.apply_reports(delivered, &mut batch, &shutdown).await;
+        let written = shared.apply_reports(delivered, &mut batch, &shutdown).await;
+        shared.finish(written).await;
         if Instant::now() >= until {
             break;
         }
@@ -50,36 +70,40 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
 }
 
 impl Shared {
-    /// Applies and acknowledges reports, part by part; repeats until the store has them, or the process is to stop
-    /// (then they come again to another dispatcher).
+    /// Applies reports, part by part; repeats until the store has them, or the process is to stop (then they come again
+    /// to another dispatcher). Gives what is left to do for the last part.
     async fn apply_reports(
         &self,
         mut delivered: Vec<DeliveredReport>,
         batch: &mut BatchSize,
         shutdown: &CancellationToken,
-    ) {
+    ) -> Option<Written> {
         let mut outage = Outage::none("applying reports");
+        let mut written = None;
         while !delivered.is_empty() {
             let rest = delivered.split_off(delivered.len().min(batch.runs()));
             match self.apply_part(&delivered).await {
-                Ok(()) => {
+                Ok(part) => {
                     outage.over();
                     batch.grow();
+                    self.finish(written.replace(part)).await;
                     delivered = rest;
                 }
                 Err(error) => {
                     batch.shrink();
+                    self.finish(written.take()).await;
                     if shutdown.is_cancelled() {
-                        return;
+                        break;
                     }
                     outage.pause(&error, shutdown).await;
                     delivered.extend(rest);
                 }
             }
         }
+        written
     }
 
-    async fn apply_part(&self, delivered: &[DeliveredReport]) -> Result<(), StoreError> {
+    async fn apply_part(&self, delivered: &[DeliveredReport]) -> Result<Written, StoreError> {
         let (receipts, inputs): (Vec<String>, Vec<Input>) = delivered
             .iter()
             .map(|DeliveredReport { receipt, report }| {
@@ -88,8 +112,7 @@ impl Shared {
                 (receipt.clone(), Input { run_id, event, reply: Reply::None })
             })
             .unzip();
-        let outcomes = self.apply(&inputs).await?;
-        borders::cross("before_acknowledge");
+        let Applied { outcomes, delivery } = self.apply(&inputs).await?;
         for (input, outcome) in inputs.iter().zip(outcomes) {
             match outcome {
                 Ok(_) => {}
@@ -106,9 +129,18 @@ impl Shared {
                 Err(error) => warn!(run.id = %input.run_id, error = %error, "report could not be applied, dropped"),
             }
         }
-        if let Err(error) = self.queue.acknowledge(&receipts).await {
-            warn!(error = %error, reports = receipts.len(), "cannot acknowledge reports, they will come again");
-        }
-        Ok(())
+        Ok(Written { delivery, receipts })
+    }
+
+    /// Tells the queue what follows from a batch, and that it is done with.
+    async fn finish(&self, written: Option<Written>) {
+        let Some(Written { delivery, receipts }) = written else { return };
+        let acknowledged = async {
+            borders::cross("before_acknowledge");
+            if let Err(error) = self.queue.acknowledge(&receipts).await {
+                warn!(error = %error, reports = receipts.len(), "cannot acknowledge reports, they will come again");
+            }
+        };
+        tokio::join!(biased; self.tell_queue(&delivery), acknowledged);
     }
 }

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hermes_core::kbase::KbaseEvent;
+use hermes_core::kbase::{Fact, KbaseEvent};
 use hermes_core::limits::{CLOCK_NOISE_MS, DELIVER_WITHIN_MS};
 use hermes_core::ports::store::{Change, Claim, StoreError, Transaction};
 use hermes_core::run::{Decision, Effect, Event, Illegal, JobOrder, decide};
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::hot::{HotRun, Results};
-use super::{CommandError, Shared, console, publish, synthesis};
+use super::{CommandError, Shared, console, synthesis};
 use crate::borders;
 
 /// Something that happened to a run, and who wants to know what became of it.
@@ -40,10 +40,11 @@ pub(super) enum Reply {
 /// What is to be done for one run once its decision is committed.
 #[derive(Default)]
 pub(super) struct Outbox {
-    pub(super) events: Vec<KbaseEvent>,
+    /// What was recorded, as the row of the log and as what it says.
+    pub(super) recorded: Vec<(KbaseEvent, Box<Fact>)>,
     pub(super) publish: Vec<JobOrder>,
     pub(super) revoke: Vec<JobOrder>,
-    /// Results of the run that need not be read: those of `events`, and earlier ones as far as they are known.
+    /// Results of the run that need not be read: those of `recorded`, and earlier ones as far as they are known.
     pub(super) results: Results,
 }
 
@@ -53,9 +54,11 @@ impl Outbox {
         let mut synthesise = false;
         for effect in effects {
             match effect {
-                Effect::Record(event) => {
-                    self.results.extend(publish::result_of(&event).map(|result| (event.event_id, result)));
-                    self.events.push(event);
+                Effect::Record { event, fact } => {
+                    if let Fact::ServiceCompleted(result) = fact.as_ref() {
+                        self.results.insert(event.event_id, result.data.clone());
+                    }
+                    self.recorded.push((event, fact));
                 }
                 Effect::Publish(order) => self.publish.push(order),
                 Effect::Revoke(order) => self.revoke.push(order),
@@ -63,6 +66,11 @@ impl Outbox {
             }
         }
         synthesise
+    }
+
+    /// The rows of the log.
+    pub(super) fn events(&self) -> Vec<KbaseEvent> {
+        self.recorded.iter().map(|(event, _)| event.clone()).collect()
     }
 }
 
@@ -78,12 +86,22 @@ struct Taken {
 
 type Outcome = Result<Result<Run, CommandError>, StoreError>;
 
+/// Decided runs with what is to be done for them.
+pub(super) type Delivery = Vec<(Run, Outbox)>;
+
+/// A transition that is committed.
+pub(super) struct Applied {
+    /// In the order of the inputs.
+    pub(super) outcomes: Vec<Result<Run, CommandError>>,
+    /// What the queue is still to be told ([`Shared::tell_queue`]).
+    pub(super) delivery: Delivery,
+}
+
 /// A transition whose commit got no answer: it may be in the store.
 pub(super) struct Lost {
     /// One of its events. A transaction is written whole or not at all, so this one stands for all of it.
     witness: KbaseEvent,
-    outcomes: Vec<Result<Run, CommandError>>,
-    delivery: Vec<(Run, Outbox)>,
+    applied: Applied,
 }
 
 impl Lost {
@@ -116,33 +134,29 @@ impl From<&StoreError> for CommandError {
 }
 
 impl Shared {
-    /// Applies inputs durably, each run's in the given order; the outcomes are in the order of the inputs. An error
-    /// means that nothing is known to have happened: repeat.
+    /// Applies inputs durably, each run's in the given order. An error means that nothing is known to have happened:
+    /// repeat.
     ///
     /// Inputs that the store refuses together for a reason in one of them are applied one by one.
-    pub(super) async fn apply(&self, inputs: &[Input]) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
-        if let Some(outcomes) = self.apply_hot(inputs).await? {
-            return Ok(outcomes);
+    pub(super) async fn apply(&self, inputs: &[Input]) -> Result<Applied, StoreError> {
+        if let Some(applied) = self.apply_hot(inputs).await? {
+            return Ok(applied);
         }
         match self.transition(inputs, &mut None).await {
-            Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) if inputs.len() > 1 => {
+            Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) => {
                 let mut outcomes = Vec::with_capacity(inputs.len());
                 for input in inputs {
                     outcomes.push(self.apply_alone(input).await?);
                 }
-                Ok(outcomes)
+                Ok(Applied { outcomes, delivery: Delivery::new() })
             }
-            Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) => {
-                let input = inputs.first().expect("a transition of nothing does not fail");
-                Ok(vec![self.apply_alone(input).await?])
-            }
-            outcome => outcome,
+            applied => applied,
         }
     }
 
     /// Applies inputs to runs that are known already, without taking them. `None` if that cannot be done: one is not
     /// known, or was changed by someone else, or the store refuses one. Nothing has happened then.
-    async fn apply_hot(&self, inputs: &[Input]) -> Result<Option<Vec<Result<Run, CommandError>>>, StoreError> {
+    async fn apply_hot(&self, inputs: &[Input]) -> Result<Option<Applied>, StoreError> {
         let ids = ids(inputs);
         let Some(hot) = self.hot.all(&ids) else { return Ok(None) };
         let transaction = self.store.begin(Claim::Nothing).await?;
@@ -150,17 +164,18 @@ impl Shared {
         let mut taken: BTreeMap<RunId, Taken> = hot.into_iter().map(|hot| (hot.run.id(), Taken::known(hot))).collect();
         for input in inputs {
             let run = taken.get_mut(&input.run_id).expect("all are known");
-            let events = run.outbox.events.len();
+            let recorded = run.outbox.recorded.len();
             // What writes nothing has no fence: that nothing is to be done must be found in the store.
-            if run.decide(&input.event, now).is_err() || run.outbox.events.len() == events {
+            if run.decide(&input.event, now).is_err() || run.outbox.recorded.len() == recorded {
                 return Ok(None);
             }
         }
         match self.commit(transaction, &mut taken).await {
             Ok(()) => {
                 let outcomes = inputs.iter().map(|input| Ok(taken[&input.run_id].run.clone())).collect();
-                self.deliver(delivery(taken), now).await;
-                Ok(Some(outcomes))
+                let delivery = delivery(taken);
+                self.tell_process(&delivery, now);
+                Ok(Some(Applied { outcomes, delivery }))
             }
             Err(error) => {
                 self.hot.forget(&ids);
@@ -174,7 +189,7 @@ impl Shared {
 
     /// One input; a refusal by the store is logged and final, so that it cannot come again for ever.
     async fn apply_alone(&self, input: &Input) -> Outcome {
-        match self.transition(std::slice::from_ref(input), &mut None).await {
+        match self.transition_and_tell(std::slice::from_ref(input), &mut None).await {
             Ok(mut outcomes) => Ok(outcomes.remove(0)),
             Err(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. })) => self.refuse(input, &error).await,
             Err(error) => Err(error),
@@ -193,7 +208,7 @@ impl Shared {
     async fn settle_refused(&self, input: &Input, refused: &StoreError) -> Outcome {
         if let Some(event) = without_result(&input.event, refused) {
             let substitute = Input { run_id: input.run_id, event, reply: Reply::None };
-            match self.transition(std::slice::from_ref(&substitute), &mut None).await {
+            match self.transition_and_tell(std::slice::from_ref(&substitute), &mut None).await {
                 Ok(mut outcomes) => return Ok(outcomes.remove(0)),
                 Err(StoreError::Defect(_) | StoreError::Corrupt { .. }) => {}
                 Err(error) => return Err(error),
@@ -202,13 +217,20 @@ impl Shared {
         Ok(Err(CommandError::from(refused)))
     }
 
-    /// One transaction for all inputs. If its commit gets no answer, `lost` remembers it; given to the next try, the
-    /// same inputs are not applied twice.
-    pub(super) async fn transition(
+    /// A transition, and the queue knows of it.
+    pub(super) async fn transition_and_tell(
         &self,
         inputs: &[Input],
         lost: &mut Option<Lost>,
     ) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
+        let Applied { outcomes, delivery } = self.transition(inputs, lost).await?;
+        self.tell_queue(&delivery).await;
+        Ok(outcomes)
+    }
+
+    /// One transaction for all inputs. If its commit gets no answer, `lost` remembers it; given to the next try, the
+    /// same inputs are not applied twice.
+    async fn transition(&self, inputs: &[Input], lost: &mut Option<Lost>) -> Result<Applied, StoreError> {
         let mut transaction = self.store.begin(Claim::Runs(&ids(inputs))).await?;
         let now = transaction.now();
         if let Some(before) = lost
@@ -216,9 +238,9 @@ impl Shared {
         {
             // For its locks; whatever becomes of this commit, the one before it stands.
             drop(transaction.commit(Vec::new()).await);
-            let Lost { outcomes, delivery, .. } = lost.take().expect("it was just looked at");
-            self.deliver(delivery, now).await;
-            return Ok(outcomes);
+            let Lost { applied, .. } = lost.take().expect("it was just looked at");
+            self.tell_process(&applied.delivery, now);
+            return Ok(applied);
         }
         *lost = None;
         let unreadable: BTreeMap<RunId, String> = transaction.unreadable().iter().cloned().collect();
@@ -230,16 +252,16 @@ impl Shared {
             None => Ok(taken[&input.run_id].run.clone()),
         };
         let outcomes = inputs.iter().zip(refused).map(outcome).collect();
-        let delivery = delivery(taken);
+        let applied = Applied { outcomes, delivery: delivery(taken) };
         match committed {
             Ok(()) => {
-                self.deliver(delivery, now).await;
-                Ok(outcomes)
+                self.tell_process(&applied.delivery, now);
+                Ok(applied)
             }
             Err(error) => {
-                let witness = delivery.iter().find_map(|(_, outbox)| outbox.events.first()).cloned();
-                if let (StoreError::Unavailable(_), Some(witness)) = (&error, witness) {
-                    *lost = Some(Lost { witness, outcomes, delivery });
+                let witness = applied.delivery.iter().find_map(|(_, outbox)| outbox.recorded.first());
+                if let (StoreError::Unavailable(_), Some((witness, _))) = (&error, witness) {
+                    *lost = Some(Lost { witness: witness.clone(), applied });
                 }
                 Err(error)
             }
@@ -264,7 +286,7 @@ impl Shared {
         let mut refused = None;
         for run_id in &due {
             let input = Input { run_id: *run_id, event: Event::Woken, reply: Reply::None };
-            match self.transition(std::slice::from_ref(&input), &mut None).await {
+            match self.transition_and_tell(std::slice::from_ref(&input), &mut None).await {
                 Ok(_) => {}
                 Err(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
                     error!(run.id = %run_id, error = %error, "the store refuses what is due of a run");
@@ -285,7 +307,9 @@ impl Shared {
             run.decide(&Event::Woken, now).expect("every run may be woken");
         }
         self.commit(transaction, &mut taken).await?;
-        self.deliver(delivery(taken), now).await;
+        let delivery = delivery(taken);
+        self.tell_process(&delivery, now);
+        self.tell_queue(&delivery).await;
         Ok(count)
     }
 
@@ -298,11 +322,11 @@ impl Shared {
         let now = transaction.now();
         self.diagnose(transaction.as_mut(), taken, now).await?;
         let mut changes = Vec::with_capacity(taken.len());
-        for taken in taken.values().filter(|taken| !taken.outbox.events.is_empty()) {
+        for taken in taken.values().filter(|taken| !taken.outbox.recorded.is_empty()) {
             changes.push(Change::Update {
                 run: Box::new(taken.run.clone()),
                 taken_seq: taken.taken_seq,
-                events: taken.outbox.events.clone(),
+                events: taken.outbox.events(),
             });
         }
         borders::cross("before_commit");
@@ -338,37 +362,41 @@ impl Shared {
         Ok(())
     }
 
-    /// After the commit: keep the runs at hand, and tell the logs, the watchers and the queue. Best effort, and not for
-    /// long: a queue that hangs must not delay what only the store is needed for. The reconciler does what is missed.
-    pub(super) async fn deliver(&self, runs: Vec<(Run, Outbox)>, now: Timestamp) {
-        for (run, outbox) in &runs {
+    /// After the commit, at once: keeps the runs at hand, counts, logs, and wakes who waits in this process.
+    pub(super) fn tell_process(&self, delivery: &[(Run, Outbox)], now: Timestamp) {
+        for (run, outbox) in delivery {
             self.hot.keep(run, outbox.results.clone(), now);
-            for event in &outbox.events {
-                self.metrics.count(event);
-                console::log(run, event);
+            for (event, fact) in &outbox.recorded {
+                self.metrics.count(fact);
+                console::log(run, event, fact);
             }
-            if !outbox.events.is_empty() {
+            if !outbox.recorded.is_empty() {
                 self.watchers.wake(run);
             }
         }
-        if runs.iter().any(|(run, _)| run.state().wake_at.is_some_and(|at| at.since_ms(now) < super::timers::SOON_MS)) {
+        let is_soon = |run: &Run| run.state().wake_at.is_some_and(|at| at.since_ms(now) < super::timers::SOON_MS);
+        if delivery.iter().any(|(run, _)| is_soon(run)) {
             self.timer.notify_one();
-        }
-        let told = tokio::time::timeout(Duration::from_millis(DELIVER_WITHIN_MS), self.tell_queue(&runs)).await;
-        if told.is_err() {
-            self.metrics.publish_failures.inc();
-            warn!(runs = runs.len(), "the queue does not answer, what it was not told is left to the reconciler");
         }
     }
 
-    async fn tell_queue(&self, runs: &[(Run, Outbox)]) {
-        let revoked: Vec<JobOrder> = runs.iter().flat_map(|(_, outbox)| outbox.revoke.iter().cloned()).collect();
-        if !revoked.is_empty()
-            && let Err(error) = self.queue.revoke(&revoked).await
-        {
-            warn!(error = %error, jobs = revoked.len(), "cannot take jobs back, their results will be late ones");
+    /// After the commit: tells the queue. Best effort, and not for long: a queue that hangs must not delay what only the
+    /// store is needed for. The reconciler does what is missed.
+    pub(super) async fn tell_queue(&self, delivery: &[(Run, Outbox)]) {
+        let told = async {
+            let revoked: Vec<JobOrder> =
+                delivery.iter().flat_map(|(_, outbox)| outbox.revoke.iter().cloned()).collect();
+            if !revoked.is_empty()
+                && let Err(error) = self.queue.revoke(&revoked).await
+            {
+                warn!(error = %error, jobs = revoked.len(), "cannot take jobs back, their results will be late ones");
+            }
+            self.publish(delivery).await;
+        };
+        if tokio::time::timeout(Duration::from_millis(DELIVER_WITHIN_MS), told).await.is_err() {
+            self.metrics.publish_failures.inc();
+            warn!(runs = delivery.len(), "the queue does not answer, what it was not told is left to the reconciler");
         }
-        self.publish(runs).await;
     }
 }
 
@@ -399,7 +427,7 @@ fn decide_all(
     inputs.iter().map(decide).collect()
 }
 
-fn delivery(taken: BTreeMap<RunId, Taken>) -> Vec<(Run, Outbox)> {
+fn delivery(taken: BTreeMap<RunId, Taken>) -> Delivery {
     taken.into_values().map(|taken| (taken.run, taken.outbox)).collect()
 }
 

@@ -315,7 +315,7 @@ impl Core {
         let Decision { next, effects } = Run::start(new, NOW);
         let orders = effects.iter().filter_map(|effect| match effect {
             Effect::Publish(order) => Some(order),
-            Effect::Record(_) | Effect::Revoke(_) | Effect::Synthesise => None,
+            Effect::Record { .. } | Effect::Revoke(_) | Effect::Synthesise => None,
         });
         let first = self.jobs(orders);
         (self.intern(&next), first)
@@ -349,7 +349,7 @@ impl Core {
         let (mut events, mut publish, mut revoke) = (Vec::new(), Vec::new(), Vec::new());
         for effect in &decision.effects {
             match effect {
-                Effect::Record(event) => events.push(event),
+                Effect::Record { event, .. } => events.push(event),
                 Effect::Publish(order) => publish.push(order),
                 Effect::Revoke(order) => revoke.push(order),
                 Effect::Synthesise => {}

@@ -39,7 +39,7 @@ impl Step {
         self.run.state.last_seq += 1;
         let event = self.run.event(self.run.state.last_seq, &fact, self.now);
         self.run.apply(&fact, self.now);
-        self.effects.push(Effect::Record(event));
+        self.effects.push(Effect::Record { event, fact: Box::new(fact) });
     }
 
     pub(super) fn into_decision(mut self) -> Decision {

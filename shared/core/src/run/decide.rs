@@ -38,7 +38,12 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Append this event to the log, in the same transaction as the run.
-    Record(KbaseEvent),
+    Record {
+        /// The row of the log.
+        event: KbaseEvent,
+        /// What it says.
+        fact: Box<Fact>,
+    },
     /// After the commit, hand this attempt to the queue.
     Publish(JobOrder),
     /// After the commit, take this attempt out of the queue, or tell its worker to stop.

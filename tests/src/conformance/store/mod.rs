@@ -210,7 +210,7 @@ pub fn submission(number: u128) -> NewRun {
 #[must_use]
 pub fn recorded(effects: &[Effect]) -> Vec<KbaseEvent> {
     let event = |effect: &Effect| match effect {
-        Effect::Record(event) => Some(event.clone()),
+        Effect::Record { event, .. } => Some(event.clone()),
         Effect::Publish(_) | Effect::Revoke(_) | Effect::Synthesise => None,
     };
     effects.iter().filter_map(event).collect()

@@ -134,7 +134,7 @@ fn event(world: &World, name: &str) -> (Event, u64) {
 
 fn written(effect: &Effect) -> String {
     match effect {
-        Effect::Record(event) => {
+        Effect::Record { event, .. } => {
             let payload: serde_json::Value = event.payload.read().expect("JSON");
             let is_status = event.kind == "service_status";
             let word = if is_status { payload["status"].as_str().expect("a status") } else { &event.kind };

@@ -180,7 +180,7 @@ fn a_fact_is_recorded_before_the_attempts_that_follow_from_it_are_published() {
         .effects
         .iter()
         .map(|effect| match effect {
-            Effect::Record(event) => event.kind.as_str(),
+            Effect::Record { event, .. } => event.kind.as_str(),
             Effect::Publish(_) => "publish",
             Effect::Revoke(_) => "revoke",
             Effect::Synthesise => "synthesise",

@@ -100,7 +100,7 @@ impl World {
         self.synthesis_wanted = false;
         for effect in effects {
             match effect {
-                Effect::Record(event) => self.log.push(event),
+                Effect::Record { event, .. } => self.log.push(event),
                 Effect::Publish(order) => self.published.push(order),
                 Effect::Revoke(order) => self.revoked.push(order),
                 Effect::Synthesise => self.synthesis_wanted = true,
