@@ -238,3 +238,6 @@ fn collect_differences(path: &str, row: &serde_json::Value, log: &serde_json::Va
 fn of_service(seq: u64, name: &ServiceName, rest: &str) -> String {
     format!("event {seq}: service '{name}' {rest}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -145,9 +145,28 @@ fn a_whole_log_has_no_violation_and_is_counted() {
     assert_eq!(tally, expected);
     let unchecked = Invariant::ALL.into_iter().filter(|invariant| tally.checked(*invariant) == 0);
     assert_eq!(unchecked.collect::<Vec<_>>(), [Invariant::StoreIsSound], "it needs the database");
-    let mut twice = tally;
-    twice.add(&tally);
-    assert_eq!((twice.events, twice.executions), (tally.events * 2, 14));
+}
+
+#[test]
+fn a_first_revision_is_no_rerun() {
+    let mut world = World::of(&["a"]);
+    world.complete("a");
+    world.synthesise();
+    let mut audit = RunAudit::new(&world.run, world.now(), AUDIT_SLACK_MS);
+    world.log.iter().for_each(|event| audit.take(event));
+    assert_eq!(audit.finish().1.reruns, 0);
+}
+
+#[test]
+fn what_is_found_names_event_and_service() {
+    let world = eventful();
+    let mut log = facts(&world);
+    service_end(&mut log, "b").attempt = 7;
+    let seq = place(&log, ends("b")) + 1;
+    let (run, events) = stored(&world, log);
+    let violations = audit_run(&run, &events, world.now());
+    let [violation] = violations.as_slice() else { panic!("one violation: {violations:?}") };
+    assert!(violation.detail.starts_with(&format!("event {seq}: service 'b' ")), "{violation}");
 }
 
 #[test]
@@ -214,6 +233,7 @@ fn a_settlement_without_its_one_diagnosis_is_found() {
             let (place, at) = (last_place(log, is_end), log[log.len() - 1].1);
             log.insert(place, (Fact::Noted(note), at));
         }),
+        ("nothing comes after the diagnosis", &["I5"], |log| drop(log.pop())),
         ("a diagnosis after the end", &["I8"], |log| {
             let place = last_place(log, is_diagnosis);
             copy(log, place, log.len());
@@ -357,6 +377,20 @@ fn limits_of_time_that_are_not_kept_are_found() {
 }
 
 #[test]
+fn a_run_may_settle_as_much_after_its_deadline_as_is_excused() {
+    let mut world = World::of(&["a"]);
+    world.begin("a");
+    world.pass(RUN_MS + AUDIT_SLACK_MS);
+    world.synthesise();
+    assert!(world.run.status().is_settled());
+    assert_eq!(codes(&world.run, &world.log, world.now()), BTreeSet::new());
+    let mut strict = RunAudit::new(&world.run, world.now(), AUDIT_SLACK_MS - 1);
+    world.log.iter().for_each(|event| strict.take(event));
+    let found: Vec<Invariant> = strict.finish().0.iter().map(|violation| violation.invariant).collect();
+    assert_eq!(found, [Invariant::SettlesInTime]);
+}
+
+#[test]
 fn a_skip_that_explains_nothing_is_found() {
     check(&[
         ("no cause", &["I21"], |log| service_end(log, "d").cause.clear()),
@@ -447,6 +481,9 @@ fn a_log_with_a_gap_a_double_or_a_missing_end_is_found() {
         assert_eq!(codes(&world.run, &doubled, world.now()), BTreeSet::from(["I9"]), "event {} twice", position + 1);
     }
     assert_eq!(codes(&world.run, &[], world.now()), BTreeSet::from(["I9"]));
+    let mut run = world.run.clone();
+    run.state.last_seq = 0;
+    assert_eq!(codes(&run, &[], world.now()), BTreeSet::from(["I9"]), "a run of which nothing is told");
 }
 
 #[test]
