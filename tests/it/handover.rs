@@ -1,12 +1,13 @@
-//! Engines that take over from each other, and what must not happen in between.
+//! Engines that take over from each other, stop, or fall behind, and what must not happen then.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hermes_adapters::entropy::SystemEntropy;
 use hermes_adapters::memory::{MemoryClock, MemoryQueue, MemoryStore};
+use hermes_core::limits::REPORTS_LATE_MS;
 use hermes_core::ports::entropy::Entropy;
 use hermes_core::ports::queue::{DeliveredReport, JobQueue, QueueDepth, QueueError, WorkQueue};
 use hermes_core::ports::store::Store;
@@ -14,7 +15,7 @@ use hermes_core::run::JobOrder;
 use hermes_core::wire::{Job, JobId, Outcome, Report, WIRE_VERSION};
 use hermes_core::{Json, Plan, RunId, Timestamp, WorkerKey};
 use hermes_diagnosis::RuleBook;
-use hermes_dispatcher::engine::{Engine, EngineParts, Submission, Submitted};
+use hermes_dispatcher::engine::{Engine, EngineError, EngineParts, Submission, Submitted};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,14 +29,14 @@ struct Between {
     store: Arc<dyn Store>,
     /// Before the first comparison is answered, the worker ends the job of `ends`, and that is committed and acknowledged.
     before_comparing: AtomicBool,
-    /// There is always one more report.
-    never_quiet: bool,
+    /// There is always one more report, and it has waited for so many milliseconds.
+    never_quiet: Option<Arc<AtomicU64>>,
 }
 
 impl Between {
     fn of(queue: &MemoryQueue, store: &Arc<dyn Store>) -> Self {
         let (queue, worker) = (queue.dispatcher(), queue.worker("w"));
-        Self { queue, worker, store: store.clone(), before_comparing: AtomicBool::new(false), never_quiet: false }
+        Self { queue, worker, store: store.clone(), before_comparing: AtomicBool::new(false), never_quiet: None }
     }
 
     /// A worker completes the next job of `ends`; returns when the effect is committed and the queue has forgotten it.
@@ -85,16 +86,15 @@ impl JobQueue for Between {
     }
 
     async fn reports(&self, max: usize) -> Result<Vec<DeliveredReport>, QueueError> {
-        if !self.never_quiet {
-            return self.queue.reports(max).await;
-        }
+        let Some(waited_ms) = &self.never_quiet else { return self.queue.reports(max).await };
         tokio::task::yield_now().await;
         let nobody = JobId {
             run_id: RunId::from_uuid(SystemEntropy.identity()),
             service: "one".parse().expect("valid"),
             attempt: 1,
         };
-        Ok(vec![DeliveredReport { receipt: "0".to_owned(), report: completed(&nobody) }])
+        let waited_ms = waited_ms.load(Ordering::Relaxed);
+        Ok(vec![DeliveredReport { receipt: "0".to_owned(), report: completed(&nobody), waited_ms }])
     }
 
     async fn acknowledge(&self, receipts: &[String]) -> Result<(), QueueError> {
@@ -113,6 +113,19 @@ impl JobQueue for Between {
 fn store() -> Arc<dyn Store> {
     let noon: MemoryClock = Arc::new(|| Timestamp::from_millis(1_800_000_000_000));
     Arc::new(MemoryStore::new(noon))
+}
+
+/// A run of one service, whose job goes to the queue `key`.
+fn submission(key: &str) -> Submission {
+    let text = format!(
+        "plan_id: {key}-v1\nname: One\nmax_duration_ms: 600000\nservices:\n  - {{service: one, worker_key: {key}, timeout_ms: 500000}}"
+    );
+    Submission {
+        website_id: "site".parse().expect("valid"),
+        domain: "example.com".parse().expect("valid"),
+        plan: Arc::new(Plan::from_yaml(&text).expect("valid")),
+        idempotency: None,
+    }
 }
 
 /// An engine with what ends it.
@@ -144,15 +157,7 @@ impl Running {
 
     /// A run of one service, whose job waits in the queue `key`.
     async fn submit(&self, key: &str) -> RunId {
-        let text = format!(
-            "plan_id: {key}-v1\nname: One\nmax_duration_ms: 600000\nservices:\n  - {{service: one, worker_key: {key}, timeout_ms: 500000}}"
-        );
-        let submission = Submission {
-            website_id: "site".parse().expect("valid"),
-            domain: "example.com".parse().expect("valid"),
-            plan: Arc::new(Plan::from_yaml(&text).expect("valid")),
-            idempotency: None,
-        };
+        let submission = submission(key);
         self.engine.store().put_plan(&submission.plan).await.expect("stored");
         match self.engine.submit(submission).await.expect("accepted") {
             Submitted::Accepted(run) => run.id(),
@@ -186,7 +191,34 @@ async fn a_job_that_ends_while_store_and_queue_are_compared_is_not_executed_agai
 #[tokio::test]
 async fn an_engine_that_is_told_to_stop_ends_although_reports_keep_coming() {
     let (queue, store) = (MemoryQueue::new(), store());
-    let between = Between { never_quiet: true, ..Between::of(&queue, &store) };
+    let between = Between { never_quiet: Some(Arc::default()), ..Between::of(&queue, &store) };
     let engine = Running::start(&store, Arc::new(between)).await;
     engine.stop().await;
+}
+
+#[tokio::test]
+async fn no_run_is_begun_while_reports_come_late_and_again_as_soon_as_they_do_not() {
+    let (queue, store, waited_ms) = (MemoryQueue::new(), store(), Arc::new(AtomicU64::new(REPORTS_LATE_MS)));
+    let between = Between { never_quiet: Some(waited_ms.clone()), ..Between::of(&queue, &store) };
+    let running = Running::start(&store, Arc::new(between)).await;
+    let begun = running.submit("in-time").await;
+    waited_ms.store(REPORTS_LATE_MS + 1, Ordering::Relaxed);
+    let submission = submission("late");
+    store.put_plan(&submission.plan).await.expect("stored");
+    let refused = async {
+        while running.engine.submit(submission.clone()).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        running.engine.submit(submission.clone()).await.expect_err("it stays so")
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, refused).await.expect("refused"), EngineError::Late);
+    assert!(!store.run(begun).await.expect("told").expect("known").status().is_settled(), "it was in nobody's way");
+    waited_ms.store(0, Ordering::Relaxed);
+    let accepted = async {
+        while running.engine.submit(submission.clone()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, accepted).await.expect("accepted");
+    running.stop().await;
 }

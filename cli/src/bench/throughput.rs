@@ -193,16 +193,42 @@ impl Submitter {
         }
     }
 
+    /// Submits one run; as often as it takes, if the system has too much to do.
     async fn submit_one(&self, connection: &mut Connection, number: u64) -> anyhow::Result<RunId> {
-        let answer = connection.post("/api/orchestration/run", self.plan.submission(number, false)).await?;
-        Ok(answer.read::<Accepted>(202)?.run_id)
+        loop {
+            let answer = connection.post("/api/orchestration/run", self.plan.submission(number, false)).await?;
+            let Some(seconds) = answer.retry_after.filter(|_| answer.status == 503) else {
+                return Ok(answer.read::<Accepted>(202)?.run_id);
+            };
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
     }
 
+    /// Submits a batch, and what was refused of it again.
     async fn submit_batch(&self, connection: &mut Connection, first: u64) -> anyhow::Result<Vec<RunId>> {
-        let answer = connection.post("/api/orchestration/runs/batch", self.plan.batch(first, self.batch)).await?;
-        Ok(answer.read::<Batch>(200)?.results.into_iter().map(|accepted| accepted.run_id).collect())
+        let mut accepted = Vec::new();
+        loop {
+            let (first, count) = (first + accepted.len() as u64, self.batch - accepted.len() as u64);
+            let answer = connection.post("/api/orchestration/runs/batch", self.plan.batch(first, count)).await?;
+            for result in answer.read::<Batch>(200)?.results {
+                match result {
+                    BatchItem { run_id: Some(run_id), .. } => accepted.push(run_id),
+                    BatchItem { problem: Some(problem), .. } if problem == OVERLOADED => {}
+                    BatchItem { detail, .. } => anyhow::bail!("a run was refused: {}", detail.unwrap_or_default()),
+                }
+            }
+            if accepted.len() as u64 == self.batch {
+                return Ok(accepted);
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
     }
 }
+
+/// `type` of the answer to a submission that the system has no time for.
+const OVERLOADED: &str = "urn:hermes:problem:overloaded";
+/// When what was refused of a batch is submitted again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 pub(super) struct Accepted {
@@ -211,5 +237,14 @@ pub(super) struct Accepted {
 
 #[derive(Deserialize)]
 struct Batch {
-    results: Vec<Accepted>,
+    results: Vec<BatchItem>,
+}
+
+/// One run of a batch: its id, or why there is none.
+#[derive(Deserialize)]
+struct BatchItem {
+    run_id: Option<RunId>,
+    #[serde(rename = "type")]
+    problem: Option<String>,
+    detail: Option<String>,
 }

@@ -285,6 +285,9 @@ impl From<EngineError> for Problem {
             EngineError::Overloaded => {
                 Self::new(Kind::Overloaded, "More runs are being submitted than can be written; try again.")
             }
+            EngineError::Late => {
+                Self::new(Kind::Overloaded, "Results of runs that were accepted before go first; try again.")
+            }
         }
     }
 }

@@ -1,13 +1,17 @@
-//! A head start for reports.
+//! How far reports are behind, and what follows from it.
+//!
+//! Finishing goes before beginning: while reports wait for longer than [`REPORTS_LATE_MS`], this dispatcher accepts no new
+//! runs. Else accepting, which is the cheaper half, would starve the other one, and everything that is open would become
+//! slow together.
 //!
 //! While the store is away, workers go on and report to the queue. When it is back, many attempts are overdue whose
 //! answers are there, only not written yet. So after an outage, and at the start of a process, the timers let the reports
 //! go first: for as long as the outage lasted, within limits, and until this process has no report left to write.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use hermes_core::limits::{HEAD_START_MAX_MS, HEAD_START_MIN_MS, REPORTS_QUIET_MS};
+use hermes_core::limits::{HEAD_START_MAX_MS, HEAD_START_MIN_MS, REPORTS_LATE_MS, REPORTS_QUIET_MS};
 use hermes_core::ports::queue::{DeliveredReport, JobQueue, QueueError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +21,12 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Backlog {
     is_empty: AtomicBool,
     emptied: Notify,
+    /// Reads in a row of which even the youngest report came late.
+    late_reads: AtomicU32,
 }
+
+/// So many late reads in a row are a backlog. One alone may be what another dispatcher had taken before it died.
+const LATE_READS: u32 = 2;
 
 impl Backlog {
     /// The next reports. None for a moment means that there is no backlog.
@@ -32,12 +41,22 @@ impl Backlog {
             }
         };
         self.set(delivered.is_empty());
+        match delivered.iter().map(|delivered| delivered.waited_ms).min() {
+            Some(waited_ms) if waited_ms > REPORTS_LATE_MS => drop(self.late_reads.fetch_add(1, Ordering::Relaxed)),
+            _ => self.late_reads.store(0, Ordering::Relaxed),
+        }
         Ok(delivered)
+    }
+
+    /// Whether reports wait for so long that no new runs should be begun.
+    pub(super) fn is_late(&self) -> bool {
+        self.late_reads.load(Ordering::Relaxed) >= LATE_READS
     }
 
     fn set(&self, is_empty: bool) {
         self.is_empty.store(is_empty, Ordering::Release);
         if is_empty {
+            self.late_reads.store(0, Ordering::Relaxed);
             self.emptied.notify_one();
         }
     }
@@ -67,8 +86,11 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use hermes_adapters::memory::MemoryQueue;
+    use hermes_core::wire::{Outcome, Report, WIRE_VERSION};
     use tokio::time::Instant;
+
+    use super::*;
 
     async fn waited_ms(backlog: &Backlog, outage_ms: u64) -> u64 {
         let before = Instant::now();
@@ -88,6 +110,31 @@ mod tests {
         backlog.set(false);
         let (waited, ()) = tokio::join!(waited_ms(&backlog, 0), async { backlog.set(true) });
         assert_eq!(waited, 0, "the last report was written");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_late_reads_in_a_row_are_a_backlog_and_one_in_time_or_a_quiet_moment_ends_it() {
+        let (backlog, queue) = (Backlog::default(), MemoryQueue::new());
+        let (dispatcher, worker) = (queue.dispatcher(), queue.worker("w"));
+        let read_after = async |waits_ms: u64| {
+            worker.notify(&started()).await.expect("taken");
+            tokio::time::advance(Duration::from_millis(waits_ms)).await;
+            assert_eq!(backlog.reports(dispatcher.as_ref(), 1).await.expect("told").len(), 1);
+            backlog.is_late()
+        };
+        assert!(!read_after(REPORTS_LATE_MS + 1).await, "once may be what a dead dispatcher had");
+        assert!(!read_after(REPORTS_LATE_MS).await);
+        assert!(!read_after(REPORTS_LATE_MS + 1).await);
+        assert!(read_after(REPORTS_LATE_MS + 1).await);
+        assert!(!read_after(0).await);
+        assert!(!read_after(60_000).await && read_after(60_000).await);
+        let quiet = tokio::time::timeout(Duration::from_secs(1), backlog.reports(dispatcher.as_ref(), 1)).await;
+        assert!(quiet.is_err() && !backlog.is_late());
+    }
+
+    fn started() -> Report {
+        let job = "00000000000000000000000000000009/a/1".parse().expect("valid");
+        Report { v: WIRE_VERSION, job, worker: "w".to_owned(), outcome: Outcome::Started }
     }
 
     #[tokio::test(start_paused = true)]

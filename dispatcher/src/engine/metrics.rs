@@ -29,6 +29,7 @@ pub struct Metrics {
     pub(super) publish_failures: Counter,
     pub(super) synthesis_failures: Counter,
     pub(super) refused_inputs: Counter,
+    pub(super) refused_submissions: Counter,
     pub(super) audit_runs: Counter,
     audit_violations: Family<Vec<(String, String)>, Counter>,
     open_runs: Gauge<u64, AtomicU64>,
@@ -47,6 +48,7 @@ impl Metrics {
             publish_failures: Counter::default(),
             synthesis_failures: Counter::default(),
             refused_inputs: Counter::default(),
+            refused_submissions: Counter::default(),
             audit_runs: Counter::default(),
             audit_violations: Family::default(),
             open_runs: Gauge::default(),
@@ -61,6 +63,11 @@ impl Metrics {
             registry.register("publish_failures", "Failed publications", metrics.publish_failures.clone());
             registry.register("synthesis_failures", "Runs without a diagnosis", metrics.synthesis_failures.clone());
             registry.register("refused_inputs", "Inputs that the store refused", metrics.refused_inputs.clone());
+            registry.register(
+                "refused_submissions",
+                "Submissions refused under overload",
+                metrics.refused_submissions.clone(),
+            );
             registry.register("audit_runs", "Runs judged in the background", metrics.audit_runs.clone());
             registry.register(
                 "audit_violations",

@@ -26,7 +26,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use hermes_core::limits::{COMMANDS_WAITING_MAX, SUBMISSIONS_WAITING_MAX};
+use hermes_core::limits::{COMMANDS_WAITING_MAX, REPORTS_LATE_MS, SUBMISSIONS_WAITING_MAX};
 use hermes_core::ports::entropy::Entropy;
 use hermes_core::ports::queue::JobQueue;
 use hermes_core::ports::store::{Idempotency, Store, StoreError};
@@ -121,6 +121,9 @@ pub enum EngineError {
     /// Too many submissions wait for their commit.
     #[error("{SUBMISSIONS_WAITING_MAX} submissions are waiting to be written; try again in a moment")]
     Overloaded,
+    /// Results of runs that were accepted before wait for too long.
+    #[error("results have been waiting for more than {REPORTS_LATE_MS} ms to be written; try again in a moment")]
+    Late,
 }
 
 /// Why a command was not applied.
@@ -180,10 +183,17 @@ impl Engine {
 
     /// Accepts a run. It is durable when this returns; dropping the future does not take it back.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, EngineError> {
+        if self.shared.backlog.is_late() {
+            self.shared.metrics.refused_submissions.inc();
+            return Err(EngineError::Late);
+        }
         let (reply, answer) = oneshot::channel();
         match self.submissions.try_send(PendingSubmission { submission, reply }) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => return Err(EngineError::Overloaded),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.shared.metrics.refused_submissions.inc();
+                return Err(EngineError::Overloaded);
+            }
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(EngineError::Unavailable(STOPPING.to_owned())),
         }
         answer.await.unwrap_or_else(|_| Err(EngineError::Unavailable(STOPPING.to_owned())))

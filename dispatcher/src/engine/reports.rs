@@ -106,7 +106,7 @@ impl Shared {
     async fn apply_part(&self, delivered: &[DeliveredReport]) -> Result<Written, StoreError> {
         let (receipts, inputs): (Vec<String>, Vec<Input>) = delivered
             .iter()
-            .map(|DeliveredReport { receipt, report }| {
+            .map(|DeliveredReport { receipt, report, .. }| {
                 let run_id = report.job.run_id;
                 let event = Event::Reported { report: report.clone(), jitter: self.entropy.jitter() };
                 (receipt.clone(), Input { run_id, event, reply: Reply::None })

@@ -111,6 +111,9 @@ pub const OUTAGE_PAUSE_MIN_MS: u64 = 50;
 pub const OUTAGE_PAUSE_MAX_MS: u64 = 2_000;
 /// A queue that gives no report for this long has none.
 pub const REPORTS_QUIET_MS: u64 = 50;
+/// A report that waits longer than this to be read shows that dispatchers take in more than they get done: new runs are
+/// refused until the backlog is read.
+pub const REPORTS_LATE_MS: u64 = 1_000;
 /// After an outage of the store at least this long, timers wait this long for reports that came in during it: every loop
 /// of every dispatcher notices within it that the store is back.
 pub const HEAD_START_MIN_MS: u64 = OUTAGE_PAUSE_MAX_MS + 500;
@@ -165,6 +168,7 @@ const _: () = {
     );
     assert!(DELIVER_WITHIN_MS < SYNTHESIS_RESERVE_MAX_MS);
     assert!(OUTAGE_PAUSE_MIN_MS < OUTAGE_PAUSE_MAX_MS);
+    assert!(REPORTS_QUIET_MS < REPORTS_LATE_MS && REPORTS_LATE_MS < SYNTHESIS_RESERVE_MAX_MS);
     assert!(REPORTS_QUIET_MS < HEAD_START_MIN_MS && HEAD_START_MIN_MS < HEAD_START_MAX_MS);
     assert!(
         TIMER_POLL_MS + OUTAGE_PAUSE_MAX_MS + HEAD_START_MAX_MS + RECONCILE_EVERY_MS < AUDIT_SLACK_MS,
@@ -180,6 +184,20 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What users, workers and operators were told; a limit changes on purpose only.
+    #[test]
+    fn the_limits_that_are_computed_are_these() {
+        assert_eq!(PARAMS_BYTES_MAX, 16_384);
+        assert_eq!(RUN_DURATION_MAX_MS, 86_400_000);
+        assert_eq!(SYNTHESIS_INLINE_BYTES_MAX, 16_384);
+        assert_eq!(RETRY_AFTER_MAX_MS, 600_000);
+        assert_eq!((BODY_BYTES_MAX, RESULT_BYTES_MAX), (1_048_576, 1_048_576));
+        assert_eq!((HOT_RUNS_MAX, HOT_BYTES_MAX), (32_768, 67_108_864));
+        assert_eq!(DELIVERY_BYTES_MAX, 16_777_216);
+        assert_eq!(HEAD_START_MIN_MS, 2_500);
+        assert_eq!(AUDIT_WINDOW_MS, 90_000_000);
+    }
 
     #[test]
     fn the_reserve_is_a_tenth_of_a_short_run_and_two_seconds_of_a_long_one() {

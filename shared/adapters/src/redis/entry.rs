@@ -30,6 +30,11 @@ impl Entry {
     pub(super) fn added_ms(&self) -> Option<u64> {
         self.id.split_once('-')?.0.parse().ok()
     }
+
+    /// How long it was in the stream when it was delivered, in milliseconds; 0 if that cannot be told.
+    pub(super) fn waited_ms(&self) -> u64 {
+        self.added_ms().map_or(0, |added_ms| self.now_ms.saturating_sub(added_ms))
+    }
 }
 
 /// Entries out of three answers: XREADGROUP on one stream, further entries, and TIME.

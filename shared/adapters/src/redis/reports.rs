@@ -59,7 +59,11 @@ impl Reports {
                 let text = format!("the report of the worker cannot be read: {problem}");
                 let error = ServiceError::new(ErrorClass::InvalidResult, text);
                 let report = failure(&id, &core.identity, error, false);
-                return Some(DeliveredReport { receipt: receipt(&entry.id, &id), report });
+                return Some(DeliveredReport {
+                    receipt: receipt(&entry.id, &id),
+                    report,
+                    waited_ms: entry.waited_ms(),
+                });
             }
             (_, Ok(_)) => {
                 let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
@@ -115,7 +119,10 @@ impl Source for Reports {
             return None;
         }
         match serde_json::from_slice::<Report>(text) {
-            Ok(report) => Some(DeliveredReport { receipt: receipt(&entry.id, &report.job), report }),
+            Ok(report) => {
+                let receipt = receipt(&entry.id, &report.job);
+                Some(DeliveredReport { receipt, report, waited_ms: entry.waited_ms() })
+            }
             Err(error) => self.unreadable(core, &entry, &place(&error)).await,
         }
     }

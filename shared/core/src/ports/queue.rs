@@ -36,6 +36,8 @@ pub struct DeliveredReport {
     pub receipt: String,
     /// The report.
     pub report: Report,
+    /// Milliseconds since it was sent, by the queue's clock.
+    pub waited_ms: u64,
 }
 
 /// How full one worker key's queue is.

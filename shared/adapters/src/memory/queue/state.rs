@@ -41,6 +41,7 @@ pub(super) struct State {
 /// A report, and until when a dispatcher has it.
 struct Filed {
     report: Report,
+    filed: Instant,
     leased_until: Option<Instant>,
 }
 
@@ -236,7 +237,7 @@ impl State {
 
     pub(super) fn report_notice(&mut self, report: Report) -> u64 {
         let number = self.next_number();
-        self.reports.insert(number, Filed { report, leased_until: None });
+        self.reports.insert(number, Filed { report, filed: Instant::now(), leased_until: None });
         self.reports_waiting.insert(number);
         self.reports_changed.notify_waiters();
         number
@@ -255,7 +256,8 @@ impl State {
         {
             let filed = self.reports.get_mut(&number).expect("every waiting number has its report");
             filed.leased_until = Some(until);
-            taken.push(DeliveredReport { receipt: number.to_string(), report: filed.report.clone() });
+            let waited_ms = u64::try_from(now.duration_since(filed.filed).as_millis()).unwrap_or(u64::MAX);
+            taken.push(DeliveredReport { receipt: number.to_string(), report: filed.report.clone(), waited_ms });
             self.reports_leased.insert((until, number));
         }
         taken
@@ -266,7 +268,7 @@ impl State {
     }
 
     pub(super) fn acknowledge(&mut self, number: u64) {
-        let Some(Filed { report, leased_until }) = self.reports.remove(&number) else { return };
+        let Some(Filed { report, leased_until, .. }) = self.reports.remove(&number) else { return };
         self.reports_waiting.remove(&number);
         if let Some(until) = leased_until {
             self.reports_leased.remove(&(until, number));
