@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Lines of one file, tests aside.
 const FILE_LINES_MAX: usize = 700;
@@ -242,4 +243,35 @@ fn every_endpoint_of_the_readme_is_routed_and_every_route_is_in_the_readme() {
         let shown = format!("{route}`");
         assert!(readme.contains(&shown), "README.md does not list {route}");
     }
+}
+
+#[test]
+fn the_scripts_can_be_read() {
+    let read_by = |program: &str, arguments: &[&str], path: &Path| {
+        let ended = Command::new(program).args(arguments).arg(path).output().expect("the tests need it anyway");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{}: {said}", path.display());
+    };
+    let python = ["-c", "import ast, sys; ast.parse(open(sys.argv[1]).read())"];
+    for name in ["test", "chaos"] {
+        read_by("bash", &["-n"], &root().join("scripts").join(name));
+    }
+    let mut modules = vec![root().join("scripts/peers")];
+    files_below(&root().join("benches/peers"), "py", &mut modules);
+    assert!(modules.len() > 5, "{modules:?}");
+    for path in &modules {
+        read_by("python3", &python, path);
+    }
+}
+
+#[test]
+fn the_peers_bring_nothing_into_the_workspace() {
+    let mut manifests = Vec::new();
+    files_below(&root().join("benches"), "toml", &mut manifests);
+    assert!(manifests.len() > 1, "{manifests:?}");
+    for path in manifests {
+        let manifest: toml::Table = read(&path).parse().expect("a manifest is TOML");
+        assert!(manifest.contains_key("workspace"), "{} is not a workspace of its own", path.display());
+    }
+    assert!(!read(&root().join("Cargo.lock")).contains("\"apalis-redis\""));
 }
