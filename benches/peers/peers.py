@@ -1,5 +1,6 @@
 """The peers: how each is installed and started. Their programs are in the folders beside this file."""
 
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -11,6 +12,8 @@ HERE = Path(__file__).resolve().parent
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 # Not the machine's: Restate's SDK needs a recent one, and figures should not depend on what is installed.
 NODE_PACKAGE, NODE_VERSION = f"node-linux-{ARCHITECTURE}", "24.21.0"
+# The 24 of Restate as shipped are slower on few cores.
+PARTITIONS = max((os.cpu_count() or 1) // 2, 1)
 REDIS_DURABILITY = "Redis with appendonly yes, appendfsync everysec: up to a second may be lost"
 
 
@@ -92,7 +95,7 @@ class Restate(OnNode):
         ingress, admin, node, service = (free_port() for _ in range(4))
         server = self.modules / f"@restatedev/restate-server-linux-{ARCHITECTURE}" / "bin" / "restate-server"
         command = [server, "--no-logo", "--base-dir", place.folder / "restate", "--node-name", "peer", "--log-filter", "warn"]
-        command += ["--listen-mode", "tcp", "--bind-address", f"127.0.0.1:{node}"]
+        command += ["--listen-mode", "tcp", "--bind-address", f"127.0.0.1:{node}", "--default-num-partitions", PARTITIONS]
         settings = {
             "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
             "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
@@ -143,7 +146,7 @@ class Apalis(Peer):
         return runs * (1 + 2 * STANDARD_TASKS) + wide_runs * (1 + 2 * width)
 
 
-REQUESTS = "256 requests at the same time"
+REQUESTS = f"{PARTITIONS} partition(s), a client on Node with 256 requests at the same time"
 STEPS = f"all tasks are steps inside of one handler; {REQUESTS}"
 
 PEERS = [

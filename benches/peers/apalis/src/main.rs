@@ -15,7 +15,7 @@ use apalis::prelude::*;
 use apalis_core::backend::ext::poll_strategy::{PollSnapshot, PollStrategy, PollWith};
 use apalis_redis::{Config, RedisStorage};
 use apalis_workflow::{GraphFlow, WorkflowSink};
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::oneshot;
@@ -32,6 +32,10 @@ const BATCH: usize = 100;
 const SUBMITTERS: usize = 32;
 /// How often an idle worker looks; by itself it would wait for its heartbeat.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long an answer of Redis may take. By default half a second, after which the worker ends for good: a wide run on a
+/// busy machine takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Storage = RedisStorage<Vec<u8>>;
 type Backend = PollWith<Storage, Often>;
@@ -249,7 +253,8 @@ fn say(answer: &Value) -> Result<(), Failure> {
 async fn main() -> Result<(), Failure> {
     let redis_url = format!("redis://127.0.0.1:{}/", std::env::var("REDIS_PORT")?);
     let width = std::env::var("WIDTH")?.parse()?;
-    let connection = apalis_redis::connect(redis_url).await?;
+    let settings = ConnectionManagerConfig::new().set_response_timeout(Some(PATIENCE));
+    let connection = ConnectionManager::new_with_config(redis::Client::open(redis_url)?, settings).await?;
     let (standard_runs, wide_runs) = (storage(&connection, "standard"), storage(&connection, "wide"));
     work("standard-worker", &standard_runs, standard(), CONCURRENCY)?;
     work("wide-worker", &wide_runs, wide(width), WIDE_CONCURRENCY)?;
