@@ -188,7 +188,7 @@ impl<'a> RunAudit<'a> {
         match replayed {
             Ok(replayed) if replayed.state() == self.run.state() => {
                 if self.found.0.is_empty()
-                    && let Some(detail) = self.walk.difference(self.run)
+                    && let Some(detail) = self.walk.difference(self.run.state())
                 {
                     self.found.add(Invariant::LogIsTheRun, detail);
                 }

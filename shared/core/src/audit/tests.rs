@@ -1,9 +1,15 @@
 //! What the auditor says, word by word; what it finds is tested with the runs.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
-use super::{Invariant, Tally, Violation, collect_differences};
+use super::{Invariant, RunAudit, Tally, Violation, collect_differences};
 use crate::ids::RunId;
+use crate::plan::Plan;
+use crate::run::{Effect, NewRun, Run, RunState};
+use crate::status::{RunStatus, ServiceStatus};
+use crate::time::Timestamp;
 
 #[test]
 fn a_violation_names_invariant_run_and_finding() {
@@ -47,4 +53,46 @@ fn tallies_add_up_member_by_member() {
     let mut sum = of(1);
     sum.add(&of(10));
     assert_eq!(sum, of(11));
+}
+
+#[test]
+fn the_walk_sees_what_differs_in_a_row_without_the_help_of_the_replay() {
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    let plan =
+        "{plan_id: p-v1, name: P, max_duration_ms: 3000, services: [{service: a, worker_key: a, timeout_ms: 900}]}";
+    let new = NewRun {
+        run_id: RunId::from_uuid(uuid::Uuid::from_u128(9)),
+        website_id: "site".parse().expect("valid"),
+        domain: "example.com".parse().expect("valid"),
+        plan: Arc::new(Plan::from_yaml(plan).expect("valid")),
+    };
+    let started = Run::start(new, now);
+    let run = started.next;
+    let mut audit = RunAudit::new(&run, now, 0);
+    for effect in &started.effects {
+        if let Effect::Record { event, .. } = effect {
+            audit.take(event);
+        }
+    }
+    let difference = |change: fn(&mut RunState)| {
+        let mut state = run.state().clone();
+        change(&mut state);
+        audit.walk.difference(&state)
+    };
+    assert_eq!(difference(|_| ()), None);
+    assert_eq!(difference(|state| state.services[0].status = ServiceStatus::Running), None, "queued, and begun");
+    let of_the_run: [fn(&mut RunState); 3] =
+        [|state| state.revision = 2, |state| state.late_results = 1, |state| state.status = RunStatus::Completed];
+    for change in of_the_run {
+        assert!(difference(change).is_some_and(|text| text.starts_with("revision, late results or settlement")));
+    }
+    let of_a_service: [fn(&mut RunState); 4] = [
+        |state| state.services[0].status = ServiceStatus::Pending,
+        |state| state.services[0].attempt = 2,
+        |state| state.services[0].attempts_before = 1,
+        |state| state.services[0].unanswered.push(1),
+    ];
+    for change in of_a_service {
+        assert_eq!(difference(change).as_deref(), Some("service 'a' of the row differs from its log"));
+    }
 }

@@ -7,7 +7,7 @@ use crate::ids::ServiceName;
 use crate::kbase::{CauseLink, Fact, QueuedService, RunStart, ServiceEnd};
 use crate::limits::{TIMEOUT_GRACE_MS, synthesis_reserve_ms};
 use crate::plan::Plan;
-use crate::run::Run;
+use crate::run::RunState;
 use crate::status::ServiceStatus;
 use crate::time::Timestamp;
 use crate::wire::ErrorClass;
@@ -111,10 +111,10 @@ impl Walk {
                 }
             }
             Fact::AttemptFailed { service, attempt, retry_at, .. } => {
-                let open = self.open_attempt(at, service, *attempt, "fails", found).is_some();
+                self.open_attempt(at, service, *attempt, "fails", found);
                 let position = self.position(service);
                 let seen = &mut self.services[position];
-                if open || !seen.status.is_settled() {
+                if !seen.status.is_settled() {
                     (seen.open, seen.status, seen.retry_at) = (None, ServiceStatus::Pending, Some(*retry_at));
                 }
             }
@@ -315,8 +315,7 @@ impl Walk {
                 let status = self.services[target].status;
                 return Some(format!("is skipped because '{}' is {}, and it is {status}", link.service, link.status));
             }
-            let expects_skip = !std::ptr::eq(link, last);
-            if expects_skip != (link.status == ServiceStatus::Skipped) || link.status == ServiceStatus::Completed {
+            if !std::ptr::eq(link, last) && link.status != ServiceStatus::Skipped {
                 return Some(format!("is skipped by a chain in which '{}' is {}", link.service, link.status));
             }
             dependent = target;
@@ -340,8 +339,7 @@ impl Walk {
     }
 
     /// How the stored run differs from the walk, where the replay did not.
-    pub(super) fn difference(&self, run: &Run) -> Option<String> {
-        let state = run.state();
+    pub(super) fn difference(&self, state: &RunState) -> Option<String> {
         if (state.revision, state.late_results, !state.status.is_settled())
             != (self.revision, self.late_results, self.open)
         {

@@ -10,9 +10,9 @@ use super::world::{RUN_MS, World, completed};
 use crate::audit::{Invariant, RunAudit, Tally, audit_run};
 use crate::ids::EventId;
 use crate::json::Json;
-use crate::kbase::{Fact, KbaseEvent, NotedEvent, RunEnd, RunStart, ServiceEnd};
+use crate::kbase::{CauseLink, Fact, KbaseEvent, NotedEvent, RunEnd, RunStart, ServiceEnd};
 use crate::limits::{AUDIT_SLACK_MS, AUDIT_VIOLATIONS_PER_RUN_MAX};
-use crate::run::{Run, RunState, replay};
+use crate::run::{Event, Run, RunState, replay};
 use crate::status::{RunStatus, ServiceStatus};
 use crate::time::Timestamp;
 
@@ -148,13 +148,20 @@ fn a_whole_log_has_no_violation_and_is_counted() {
 }
 
 #[test]
-fn a_first_revision_is_no_rerun() {
+fn a_first_revision_is_no_rerun_and_a_note_is_counted() {
     let mut world = World::of(&["a"]);
+    world.apply(&note()).expect("every run takes notes");
     world.complete("a");
     world.synthesise();
     let mut audit = RunAudit::new(&world.run, world.now(), AUDIT_SLACK_MS);
     world.log.iter().for_each(|event| audit.take(event));
-    assert_eq!(audit.finish().1.reruns, 0);
+    let (_, tally) = audit.finish();
+    assert_eq!((tally.reruns, tally.notes), (0, 1));
+}
+
+fn note() -> Event {
+    let payload = Json::parse("{}").expect("valid");
+    Event::Noted(NotedEvent { service: "x".to_owned(), kind: "note".to_owned(), payload })
 }
 
 #[test]
@@ -228,8 +235,7 @@ fn a_settlement_without_its_one_diagnosis_is_found() {
             copy(log, place, place);
         }),
         ("something comes between the diagnosis and its settlement", &["I5"], |log| {
-            let payload = Json::parse("{}").expect("valid");
-            let note = NotedEvent { service: "x".to_owned(), kind: "note".to_owned(), payload };
+            let Event::Noted(note) = note() else { unreachable!("it is one") };
             let (place, at) = (last_place(log, is_end), log[log.len() - 1].1);
             log.insert(place, (Fact::Noted(note), at));
         }),
@@ -336,6 +342,11 @@ fn a_change_after_the_end_is_found() {
             let place = last_place(log, queues("d"));
             copy(log, place, log.len());
         }),
+        ("a service begins again after it has completed", &["I8"], |log| {
+            let begins = place(log, |fact| matches!(fact, Fact::ServiceStarted { .. }));
+            let done = place(log, completes("a"));
+            copy(log, begins, done + 1);
+        }),
         ("a service begins after the end, which opens the run again", &["I3", "I8"], |log| {
             let place = place(log, |fact| matches!(fact, Fact::ServiceStarted { .. }));
             copy(log, place, log.len());
@@ -416,6 +427,24 @@ fn a_chain_that_ends_in_a_skipped_service_is_found() {
     service_end(&mut log, "c").cause.pop();
     let (run, events) = stored(&world, log);
     assert_eq!(codes(&run, &events, world.now()), BTreeSet::from(["I21"]));
+}
+
+#[test]
+fn a_chain_that_goes_on_behind_a_service_that_ended_by_itself_is_found() {
+    let mut world = World::of(&["a", "b after a", "c after b"]);
+    world.begin("a");
+    world.pass(RUN_MS);
+    world.synthesise();
+    let mut log = facts(&world);
+    let cause = ["b", "a"].map(|name| CauseLink {
+        service: name.parse().expect("valid"),
+        status: ServiceStatus::Timeout,
+        error: String::new(),
+    });
+    let end = service_end(&mut log, "c");
+    (end.status, end.cause) = (ServiceStatus::Skipped, cause.to_vec());
+    let (run, events) = stored(&world, log);
+    assert_eq!(codes(&run, &events, world.now()), BTreeSet::from(["I21", "I23"]));
 }
 
 #[test]
