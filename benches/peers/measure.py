@@ -38,7 +38,7 @@ def parse(arguments):
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(prog="scripts/peers", description=__doc__)
     parser.add_argument("--peers", type=some_peers, default=DEFAULT_PEERS, help=f"of {','.join(BY_KEY)} [{DEFAULT_PEERS}]")
-    parser.add_argument("--runs", type=positive, default=5_000, help="runs of the backlog, for T [5000]")
+    parser.add_argument("--runs", type=positive, default=2_000, help="runs of the backlog, for T [2000]")
     parser.add_argument("--single-runs", type=positive, default=500, help="runs one at a time, for L [500]")
     parser.add_argument("--wide-runs", type=positive, default=5, help="wide runs, for F, of which the median is taken [5]")
     parser.add_argument("--width", type=positive, default=1_000, help="tasks of a wide run [1000]")
