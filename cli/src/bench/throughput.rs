@@ -197,10 +197,10 @@ impl Submitter {
     async fn submit_one(&self, connection: &mut Connection, number: u64) -> anyhow::Result<RunId> {
         loop {
             let answer = connection.post("/api/orchestration/run", self.plan.submission(number, false)).await?;
-            let Some(seconds) = answer.retry_after.filter(|_| answer.status == 503) else {
+            if answer.retry_after.is_none() {
                 return Ok(answer.read::<Accepted>(202)?.run_id);
-            };
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
     }
 
@@ -210,7 +210,8 @@ impl Submitter {
         loop {
             let (first, count) = (first + accepted.len() as u64, self.batch - accepted.len() as u64);
             let answer = connection.post("/api/orchestration/runs/batch", self.plan.batch(first, count)).await?;
-            for result in answer.read::<Batch>(200)?.results {
+            let results = if answer.retry_after.is_some() { Vec::new() } else { answer.read::<Batch>(200)?.results };
+            for result in results {
                 match result {
                     BatchItem { run_id: Some(run_id), .. } => accepted.push(run_id),
                     BatchItem { problem: Some(problem), .. } if problem == OVERLOADED => {}

@@ -181,12 +181,19 @@ impl Engine {
         Ok(Self { shared, submissions, commands })
     }
 
-    /// Accepts a run. It is durable when this returns; dropping the future does not take it back.
-    pub async fn submit(&self, submission: Submission) -> Result<Submitted, EngineError> {
+    /// Whether new runs are accepted at the moment: [`EngineError::Late`] if not. Asked before anything is read for a
+    /// submission, so that refusing costs little; [`Self::submit`] asks again.
+    pub fn has_time(&self) -> Result<(), EngineError> {
         if self.shared.backlog.is_late() {
             self.shared.metrics.refused_submissions.inc();
             return Err(EngineError::Late);
         }
+        Ok(())
+    }
+
+    /// Accepts a run. It is durable when this returns; dropping the future does not take it back.
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, EngineError> {
+        self.has_time()?;
         let (reply, answer) = oneshot::channel();
         match self.submissions.try_send(PendingSubmission { submission, reply }) {
             Ok(()) => {}

@@ -21,10 +21,10 @@ impl Inner {
         let rows: Vec<AuditRow> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(after)
             .bind(count(limit))
-            .fetch_all(&self.link.pool())
+            .fetch_all(&self.link.lists())
             .await
             .map_err(error::of)?;
-        self.load_plans(&self.link.pool(), rows.iter().map(|row| row.plan_hash.as_str())).await?;
+        self.load_plans(&self.link.lists(), rows.iter().map(|row| row.plan_hash.as_str())).await?;
         let stored = |row: AuditRow| {
             let plan = self.plans.get(&row.plan_hash);
             row.into_stored(plan)
@@ -47,7 +47,7 @@ impl Inner {
         .bind(after)
         .bind(up_to)
         .bind(count(limit))
-        .fetch_all(&self.link.pool())
+        .fetch_all(&self.link.lists())
         .await
         .map_err(error::of)
     }
@@ -66,7 +66,7 @@ impl Postgres {
 
 impl Inner {
     async fn damage(&self) -> Result<Option<Vec<String>>, StoreError> {
-        let pool = self.link.pool();
+        let pool = self.link.lists();
         let usable: bool = sqlx::query_scalar(
             "SELECT coalesce(bool_or(has_function_privilege(oid, 'EXECUTE')), false)
              FROM pg_proc WHERE proname = 'bt_index_check' AND pronargs = 1 AND pg_function_is_visible(oid)",

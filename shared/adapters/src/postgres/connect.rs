@@ -26,10 +26,43 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// A connection whose peer has vanished without a word blocks whoever waits on it, and the pool never gets its place
 /// back. So every operation has an end on this side, and after a few that were given up all connections are replaced.
 pub(super) struct Link {
-    pool: RwLock<PgPool>,
+    pools: RwLock<Pools>,
     given_up: AtomicU32,
     connect: PgConnectOptions,
     options: PostgresOptions,
+}
+
+/// Connections for two kinds of statements, so that neither waits for the other's.
+#[derive(Clone)]
+struct Pools {
+    lookups: PgPool,
+    lists: PgPool,
+}
+
+/// What statements do, and so how the server had best plan them.
+#[derive(Clone, Copy)]
+enum Use {
+    /// The engine's: they name the rows that they read or write. There is one good way, so they are planned once; planning
+    /// takes as long as executing for a small batch, and by itself the server would plan each one anew.
+    Lookups,
+    /// People's: the best way depends on what is asked for, so they are planned for each question.
+    Lists,
+}
+
+impl Pools {
+    /// As many connections as `options` say; a third of them for lists.
+    fn of(connect: &PgConnectOptions, options: &PostgresOptions) -> Self {
+        let lists = options.connections.div_ceil(3);
+        let lookups = options.connections.saturating_sub(lists).max(1);
+        Self {
+            lookups: pool(connect, options, lookups, Use::Lookups),
+            lists: pool(connect, options, lists, Use::Lists),
+        }
+    }
+
+    async fn close(&self) {
+        tokio::join!(self.lookups.close(), self.lists.close());
+    }
 }
 
 impl Link {
@@ -40,7 +73,8 @@ impl Link {
             OpenError::Refused("the database URL cannot be read: write postgres://user:password@host:port/name".into())
         })?;
         let connect = connect.application_name("hermes");
-        let link = Self { pool: RwLock::new(pool(&connect, &options)), given_up: AtomicU32::new(0), connect, options };
+        let pools = RwLock::new(Pools::of(&connect, &options));
+        let link = Self { pools, given_up: AtomicU32::new(0), connect, options };
         let server: Server =
             link.deadline(async { sqlx::query_as(Server::QUERY).fetch_one(&link.pool()).await }).await?;
         if link.options.read_only {
@@ -51,9 +85,20 @@ impl Link {
         Ok(link)
     }
 
-    /// The connections.
+    /// The connections for statements that name their rows.
     pub(super) fn pool(&self) -> PgPool {
-        self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pools.read().unwrap_or_else(PoisonError::into_inner).lookups.clone()
+    }
+
+    /// The connections for lists with filters, and for going through everything.
+    pub(super) fn lists(&self) -> PgPool {
+        self.pools.read().unwrap_or_else(PoisonError::into_inner).lists.clone()
+    }
+
+    /// Closes all connections, after their current statements.
+    pub(super) async fn close(&self) {
+        let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner).clone();
+        pools.close().await;
     }
 
     /// Gives an operation up when it takes too long.
@@ -88,8 +133,8 @@ impl Link {
 
     fn replace(&self, why: &str) {
         tracing::warn!("{why}, all connections are replaced");
-        let fresh = pool(&self.connect, &self.options);
-        let old = std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), fresh);
+        let fresh = Pools::of(&self.connect, &self.options);
+        let old = std::mem::replace(&mut *self.pools.write().unwrap_or_else(PoisonError::into_inner), fresh);
         // closing waits for connections that may never come back
         tokio::spawn(async move { old.close().await });
     }
@@ -155,13 +200,17 @@ fn check(options: &PostgresOptions) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn pool(connect: &PgConnectOptions, options: &PostgresOptions) -> PgPool {
+fn pool(connect: &PgConnectOptions, options: &PostgresOptions, connections: u32, statements: Use) -> PgPool {
     let ms = |limit: Duration| limit.as_millis();
     // A batch names the rows that it wants, so each of them is looked up: always in the same way, whatever the statistics
     // say about tables that are new or have just grown, and in the order in which the batch names them.
     let planner = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;";
+    let planned = match statements {
+        Use::Lookups => "force_generic_plan",
+        Use::Lists => "auto",
+    };
     let session = format!(
-        "{planner} SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
+        "{planner} SET plan_cache_mode = {planned}; SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
          SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = {}",
         ms(options.statement_timeout),
         ms(options.lock_timeout),
@@ -169,7 +218,7 @@ fn pool(connect: &PgConnectOptions, options: &PostgresOptions) -> PgPool {
         options.read_only,
     );
     PgPoolOptions::new()
-        .max_connections(options.connections)
+        .max_connections(connections)
         // the operation's own end comes first, so that waiting for a connection in vain counts as given up, too
         .acquire_timeout(options.patience * 2)
         // asking before each use would cost a round trip; what was used a moment ago is taken to be alive

@@ -34,7 +34,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
 /// How a process uses the database.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Connections at most.
+    /// Connections at most, two at least: a third of them is for lists, so that these never keep the engine waiting.
     pub connections: u32,
     /// How long the server works at one statement at most.
     pub statement_timeout: Duration,
@@ -114,7 +114,7 @@ impl Postgres {
 
     /// Closes all connections, after their current statements.
     pub async fn close(&self) {
-        self.inner.link.pool().close().await;
+        self.inner.link.close().await;
     }
 }
 

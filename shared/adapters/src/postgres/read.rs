@@ -181,8 +181,8 @@ impl Inner {
             query.push(" AND run_id < ").push_bind(after.to_string());
         }
         query.push(" ORDER BY run_id DESC LIMIT ").push_bind(count(limit));
-        let rows: Vec<RunRow> = query.build_query_as().fetch_all(&self.link.pool()).await.map_err(error::of)?;
-        Ok(self.restore_readable(&self.link.pool(), rows).await?.runs.iter().map(listing).collect())
+        let rows: Vec<RunRow> = query.build_query_as().fetch_all(&self.link.lists()).await.map_err(error::of)?;
+        Ok(self.restore_readable(&self.link.lists(), rows).await?.runs.iter().map(listing).collect())
     }
 
     pub(super) async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
@@ -287,7 +287,7 @@ impl Inner {
             query.push(" AND created_at <= ").push_bind(StoredTime::exact(up_to));
         }
         query.push(" ORDER BY created_at DESC FETCH FIRST ").push_bind(least).push(" ROWS WITH TIES");
-        query.build_query_as().fetch_all(&self.link.pool()).await.map_err(error::of)
+        query.build_query_as().fetch_all(&self.link.lists()).await.map_err(error::of)
     }
 
     pub(super) async fn put_plan(&self, plan: &Plan) -> Result<StoredPlan, StoreError> {
