@@ -23,6 +23,12 @@ pub(super) struct Counts {
     pub(super) late: u64,
     /// Jobs that the queue had lost.
     pub(super) republished: u64,
+    /// Batches of reports whose runs were at hand, and were still as they had been.
+    pub(super) hot: u64,
+    /// Batches whose runs had to be taken from the store.
+    pub(super) taken: u64,
+    /// Batches that another dispatcher overtook.
+    pub(super) conflicts: u64,
 }
 
 /// Asks the dispatchers.
@@ -77,6 +83,9 @@ impl Counts {
                 "hermes_attempts_failed_total" => self.attempts_failed += value,
                 "hermes_late_results_total" => self.late += value,
                 "hermes_republished_jobs_total" => self.republished += value,
+                "hermes_transitions_total" if labels.contains("\"hot\"") => self.hot += value,
+                "hermes_transitions_total" => self.taken += value,
+                "hermes_hot_conflicts_total" => self.conflicts += value,
                 _ => {}
             }
         }
@@ -93,6 +102,9 @@ impl std::ops::Sub for Counts {
             attempts_failed: self.attempts_failed - before.attempts_failed,
             late: self.late - before.late,
             republished: self.republished - before.republished,
+            hot: self.hot - before.hot,
+            taken: self.taken - before.taken,
+            conflicts: self.conflicts - before.conflicts,
         }
     }
 }
@@ -105,10 +117,14 @@ mod tests {
     fn counts_are_read_from_metrics_and_added_up() {
         let text = "# HELP hermes_runs_settled Runs\nhermes_runs_settled_total{status=\"completed\"} 7\n\
                     hermes_runs_settled_total{status=\"failed\"} 2\nhermes_services_settled_total{status=\"completed\"} 35\n\
-                    hermes_services_settled_total{status=\"failed\"} 1\nhermes_late_results_total 3\nhermes_open_runs 4\n";
+                    hermes_services_settled_total{status=\"failed\"} 1\nhermes_late_results_total 3\nhermes_open_runs 4\n\
+                    hermes_transitions_total{runs=\"hot\"} 9\nhermes_transitions_total{runs=\"taken\"} 1\n\
+                    hermes_hot_conflicts_total 1\n";
         let mut counts = Counts::default();
         counts.add(text);
         counts.add(text);
-        assert_eq!(counts, Counts { settled: 18, services: 70, late: 6, ..Counts::default() });
+        let expected =
+            Counts { settled: 18, services: 70, late: 6, hot: 18, taken: 2, conflicts: 2, ..Counts::default() };
+        assert_eq!(counts, expected);
     }
 }

@@ -17,6 +17,11 @@ impl Figures {
         self.figures.push((name.to_owned(), value, meaning.to_owned()));
     }
 
+    /// A figure that was added.
+    pub(super) fn value(&self, name: &str) -> Option<f64> {
+        self.figures.iter().find(|(known, ..)| known == name).map(|(_, value, _)| *value)
+    }
+
     /// Adds what the figures are true for.
     pub(super) fn about(&mut self, name: &str, value: impl Into<Value>) {
         self.about.push((name.to_owned(), value.into()));

@@ -11,6 +11,11 @@ use crate::output;
 
 const DISPATCHERS: [usize; 3] = [1, 2, 3];
 const WORKER_RUNNERS: [usize; 3] = [1, 2, 4];
+/// Figures of each throughput that say how much dispatchers get in each other's way.
+const HOT: [(&str, &str); 2] = [
+    ("hot_percent", "of 100 batches of reports: decided without reading"),
+    ("hot_conflicts", "batches that another dispatcher overtook"),
+];
 
 /// Adds one figure for each combination.
 pub(super) async fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<Executions> {
@@ -33,6 +38,10 @@ pub(super) async fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Res
             let stopped = system.stop().await;
             let name = format!("S_{dispatchers}d_{worker_runners}w_runs_per_s");
             figures.add(&name, measured?, "settled runs per second with d dispatchers and w worker-runners");
+            for (figure, meaning) in HOT {
+                let value = scratch.value(&format!("T_{figure}")).unwrap_or_default();
+                figures.add(&format!("S_{dispatchers}d_{worker_runners}w_{figure}"), value, meaning);
+            }
             executions.add(Executions { needed, counted: stopped? });
         }
     }

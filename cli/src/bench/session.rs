@@ -94,18 +94,21 @@ impl Session<'_> {
             measured: Duration::from_secs(bench.seconds),
         };
         output::note(&format!("{name}: throughput …"));
-        let Throughput { runs_per_second, runs, accepted, republished, cost } = match bench.backlog {
-            Some(count) => throughput::backlog(self.system, plan, load, count.get() as u64).await?,
-            None => throughput::steady(self.system, plan, load).await?,
-        };
+        let Throughput { runs_per_second, runs, accepted, republished, hot_percent, conflicts, cost } =
+            match bench.backlog {
+                Some(count) => throughput::backlog(self.system, plan, load, count.get() as u64).await?,
+                None => throughput::steady(self.system, plan, load).await?,
+            };
         self.executions += accepted * services;
         let how = if batch == 1 { "one POST each".to_owned() } else { format!("batches of {batch}") };
         let figures = &mut *self.figures;
         figures.add(&format!("{name}_runs_per_s"), runs_per_second, &format!("settled runs per second, {how}"));
         #[expect(clippy::cast_precision_loss, reason = "a count of runs is far below 2^52")]
-        let (runs, republished) = (runs as f64, republished as f64);
+        let (runs, republished, conflicts) = (runs as f64, republished as f64, conflicts as f64);
         figures.add(&format!("{name}_runs"), runs, "runs that were counted for it");
         figures.add(&format!("{name}_republished"), republished, "jobs that were taken for lost, of all runs");
+        figures.add(&format!("{name}_hot_percent"), hot_percent, "of 100 batches of reports: decided without reading");
+        figures.add(&format!("{name}_hot_conflicts"), conflicts, "batches that another dispatcher overtook");
         let (own, others) = (cost.cores_busy(), cost.cores_of_others());
         figures.add(&format!("{name}_cores_busy"), own, "cores that were busy with it, the clients included");
         figures.add(&format!("{name}_cores_of_others"), others, "cores that were busy with something else");

@@ -42,6 +42,10 @@ pub(super) struct Throughput {
     pub(super) accepted: u64,
     /// Jobs that the reconciler took for lost; without a fault there should be none.
     pub(super) republished: u64,
+    /// Of a hundred committed batches of reports and wake-ups, how many had their runs at hand.
+    pub(super) hot_percent: f64,
+    /// Batches that another dispatcher overtook.
+    pub(super) conflicts: u64,
     pub(super) cost: Cost,
 }
 
@@ -58,8 +62,17 @@ struct Submitter {
 impl Throughput {
     fn of(runs: u64, seconds: f64, accepted: &[RunId], counted: Counts, cost: Cost) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a count of runs is far below 2^52")]
-        let runs_per_second = runs as f64 / seconds;
-        Self { runs_per_second, runs, accepted: accepted.len() as u64, republished: counted.republished, cost }
+        let (runs_per_second, hot_percent) =
+            (runs as f64 / seconds, 100.0 * counted.hot as f64 / (counted.hot + counted.taken).max(1) as f64);
+        Self {
+            runs_per_second,
+            runs,
+            accepted: accepted.len() as u64,
+            republished: counted.republished,
+            hot_percent,
+            conflicts: counted.conflicts,
+            cost,
+        }
     }
 }
 

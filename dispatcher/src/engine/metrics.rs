@@ -23,6 +23,8 @@ pub struct Metrics {
     pub(super) runs_accepted: Counter,
     runs_settled: ByStatus,
     services_settled: ByStatus,
+    transitions: Family<Vec<(String, String)>, Counter>,
+    pub(super) hot_conflicts: Counter,
     attempts_failed: Counter,
     late_results: Counter,
     pub(super) republished_jobs: Counter,
@@ -42,6 +44,8 @@ impl Metrics {
             runs_accepted: Counter::default(),
             runs_settled: Family::default(),
             services_settled: Family::default(),
+            transitions: Family::default(),
+            hot_conflicts: Counter::default(),
             attempts_failed: Counter::default(),
             late_results: Counter::default(),
             republished_jobs: Counter::default(),
@@ -57,6 +61,16 @@ impl Metrics {
             registry.register("runs_accepted", "Runs accepted by this process", metrics.runs_accepted.clone());
             registry.register("runs_settled", "Runs settled by this process", metrics.runs_settled.clone());
             registry.register("services_settled", "Services settled by this process", metrics.services_settled.clone());
+            registry.register(
+                "transitions",
+                "Committed batches, by whether their runs were at hand or taken from the store",
+                metrics.transitions.clone(),
+            );
+            registry.register(
+                "hot_conflicts",
+                "Batches that another dispatcher overtook and that were decided anew",
+                metrics.hot_conflicts.clone(),
+            );
             registry.register("attempts_failed", "Attempts that another one follows", metrics.attempts_failed.clone());
             registry.register("late_results", "Reports that came too late to count", metrics.late_results.clone());
             registry.register("republished_jobs", "Jobs that the queue had lost", metrics.republished_jobs.clone());
@@ -81,6 +95,11 @@ impl Metrics {
             drop(metrics.audit_violations.get_or_create(&by(invariant)));
         }
         metrics
+    }
+
+    /// Counts a committed batch: were its runs at hand, or taken from the store?
+    pub(super) fn transition(&self, runs: &str) {
+        self.transitions.get_or_create(&vec![("runs".to_owned(), runs.to_owned())]).inc();
     }
 
     /// Counts a run of which an invariant does not hold.

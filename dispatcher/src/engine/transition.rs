@@ -174,13 +174,18 @@ impl Shared {
             Ok(()) => {
                 let outcomes = inputs.iter().map(|input| Ok(taken[&input.run_id].run.clone())).collect();
                 let delivery = delivery(taken);
+                self.metrics.transition("hot");
                 self.tell_process(&delivery, now);
                 Ok(Some(Applied { outcomes, delivery }))
             }
             Err(error) => {
                 self.hot.forget(&ids);
                 match error {
-                    StoreError::Conflict(_) | StoreError::Defect(_) | StoreError::Corrupt { .. } => Ok(None),
+                    StoreError::Conflict(_) => {
+                        self.metrics.hot_conflicts.inc();
+                        Ok(None)
+                    }
+                    StoreError::Defect(_) | StoreError::Corrupt { .. } => Ok(None),
                     StoreError::Unavailable(_) | StoreError::Full(_) => Err(error),
                 }
             }
@@ -255,6 +260,7 @@ impl Shared {
         let applied = Applied { outcomes, delivery: delivery(taken) };
         match committed {
             Ok(()) => {
+                self.metrics.transition("taken");
                 self.tell_process(&applied.delivery, now);
                 Ok(applied)
             }
