@@ -26,7 +26,7 @@ async fn open(url: &str, options: PostgresOptions) -> Arc<Postgres> {
 fn impatient() -> PostgresOptions {
     let short = Duration::from_secs(1);
     PostgresOptions {
-        connections: 4,
+        connections: 6,
         statement_timeout: short,
         lock_timeout: short,
         idle_transaction_timeout: short,
@@ -170,7 +170,7 @@ async fn connections_into_a_void_are_given_up_told_and_replaced() {
     // more than once, should the dispatcher give up while its connections are still being gathered
     while course.refused == 0 {
         let mut held = Vec::new();
-        for _ in 0..impatient().connections {
+        for _ in 0..impatient().for_the_engine() {
             held.extend(store.begin(Claim::Due(1)).await);
         }
         proxy.go_silent();

@@ -50,13 +50,10 @@ enum Use {
 }
 
 impl Pools {
-    /// As many connections as `options` say; a third of them for lists.
     fn of(connect: &PgConnectOptions, options: &PostgresOptions) -> Self {
-        let lists = options.connections.div_ceil(3);
-        let lookups = options.connections.saturating_sub(lists).max(1);
         Self {
-            lookups: pool(connect, options, lookups, Use::Lookups),
-            lists: pool(connect, options, lists, Use::Lists),
+            lookups: pool(connect, options, options.for_the_engine(), Use::Lookups),
+            lists: pool(connect, options, options.for_lists(), Use::Lists),
         }
     }
 

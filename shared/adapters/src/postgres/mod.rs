@@ -49,6 +49,21 @@ pub struct PostgresOptions {
     pub read_only: bool,
 }
 
+impl PostgresOptions {
+    /// How many of the connections are for lists.
+    #[must_use]
+    pub const fn for_lists(&self) -> u32 {
+        self.connections.div_ceil(3)
+    }
+
+    /// How many are for what the engine reads and writes.
+    #[must_use]
+    pub const fn for_the_engine(&self) -> u32 {
+        let rest = self.connections.saturating_sub(self.for_lists());
+        if rest == 0 { 1 } else { rest }
+    }
+}
+
 impl Default for PostgresOptions {
     fn default() -> Self {
         Self {
