@@ -30,6 +30,9 @@ struct Settled {
     summary: RunSummary,
 }
 
+/// When a refused run is submitted again.
+const AGAIN_AFTER: Duration = Duration::from_millis(20);
+
 /// Starts `count` runs one after the other and waits for each; then checks them.
 pub(super) async fn one_by_one(system: &System, plan: &Plan, count: usize) -> anyhow::Result<Latencies> {
     let mut meter = Meter::of(&system.servers)?;
@@ -52,11 +55,15 @@ pub(super) async fn one_by_one(system: &System, plan: &Plan, count: usize) -> an
     Ok(Latencies::of(durations).with(accepted))
 }
 
-/// Starts one run and waits for it.
+/// Starts one run and waits for it; time during which it was refused counts.
 pub(super) async fn one(connection: &mut Connection, plan: &Plan, number: u64) -> anyhow::Result<(RunId, Duration)> {
     let body = plan.submission(number, true);
     let begun = Instant::now();
-    let answer = connection.post("/api/orchestration/run", body).await?;
+    let mut answer = connection.post("/api/orchestration/run", body.clone()).await?;
+    while answer.retry_after.is_some() {
+        tokio::time::sleep(AGAIN_AFTER).await;
+        answer = connection.post("/api/orchestration/run", body.clone()).await?;
+    }
     let settled: Settled = answer.read(200)?;
     let duration = begun.elapsed();
     anyhow::ensure!(settled.status == RunStatus::Completed, "run {} is {}", settled.run_id, settled.status);
