@@ -138,6 +138,12 @@ fn a_cycle_is_printed_as_its_path() {
 }
 
 #[test]
+fn a_cycle_is_found_although_one_of_it_waits_for_a_service_outside_first() {
+    let services = [service("z", &[]), service("y", &["z"]), service("c", &["y", "d"]), service("d", &["c"])];
+    assert_eq!(problems(spec(services.to_vec())), ["services: depend on each other in a cycle: c → d → c"]);
+}
+
+#[test]
 fn each_of_two_cycles_is_printed_once() {
     let found = problems(spec(vec![
         service("lead-in", &["a"]),

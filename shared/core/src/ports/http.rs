@@ -149,3 +149,30 @@ pub trait Http: Send + Sync {
     /// Sends one request and reads one response. Dropping the future aborts the exchange.
     async fn send(&self, request: Request) -> Result<Response, HttpError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_have_their_tokens() {
+        assert_eq!([Method::Get, Method::Head, Method::Post].map(Method::as_str), ["GET", "HEAD", "POST"]);
+    }
+
+    #[test]
+    fn the_first_value_of_a_header_field_is_given() {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let response = Response {
+            status: 200,
+            version: "HTTP/1.1".to_owned(),
+            headers: vec![header("vary", "a"), header("link", "b"), header("vary", "c")],
+            body: Vec::new(),
+            truncated: false,
+            content_encoding: None,
+            ttfb_ms: 1,
+            total_ms: 2,
+        };
+        let values = ["vary", "link", "age"].map(|name| response.header(name));
+        assert_eq!(values, [Some("a"), Some("b"), None]);
+    }
+}
