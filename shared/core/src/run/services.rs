@@ -73,4 +73,12 @@ mod tests {
         let shared: Vec<bool> = before.0.iter().zip(&after.0).map(|(a, b)| Arc::ptr_eq(a, b)).collect();
         assert_eq!(shared, [true, false, true]);
     }
+
+    #[test]
+    fn all_states_can_be_written_at_once() {
+        let mut services: Services = (0..3).map(|_| ServiceState::fresh()).collect();
+        services.iter_mut().for_each(|state| state.attempt = 9);
+        assert!(services.iter().all(|state| state.attempt == 9) && !services.is_empty());
+        assert!(Services::from_iter([]).is_empty());
+    }
 }
