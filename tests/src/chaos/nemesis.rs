@@ -27,6 +27,8 @@ const FORGERIES: usize = 10;
 pub const FORGED: &str = "forged-by-the-harness";
 /// One session of the database is ended this often.
 const TERMINATE_EVERY: Duration = Duration::from_millis(100);
+/// For so long a first session is waited for.
+const FIRST_SESSION_WITHIN_MS: Ms = 10_000;
 
 /// A fault that happened.
 #[derive(Clone, Debug, Serialize)]
@@ -163,7 +165,8 @@ async fn terminate_backends(world: &World, lasts: Duration) -> Result<Done, Stri
         WHERE application_name = 'hermes' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1";
     let until = world.clock.now() + i64::try_from(lasts.as_millis()).expect("it is short");
     let mut blows = 0;
-    while world.clock.now() < until {
+    // right after a restart of the server there may be no session for a while
+    while world.clock.now() < until || (blows == 0 && world.clock.now() < until + FIRST_SESSION_WITHIN_MS) {
         blows += world.sql(ONE_AT_RANDOM).await?.len() as u64;
         world.clock.pass(TERMINATE_EVERY).await;
     }
