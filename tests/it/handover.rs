@@ -13,7 +13,7 @@ use hermes_core::ports::queue::{DeliveredReport, JobQueue, QueueDepth, QueueErro
 use hermes_core::ports::store::Store;
 use hermes_core::run::JobOrder;
 use hermes_core::wire::{Job, JobId, Outcome, Report, WIRE_VERSION};
-use hermes_core::{Json, Plan, RunId, Timestamp, WorkerKey};
+use hermes_core::{Json, Plan, Run, RunId, ServiceStatus, Timestamp, WorkerKey};
 use hermes_diagnosis::RuleBook;
 use hermes_dispatcher::engine::{Engine, EngineError, EngineParts, Submission, Submitted};
 use tokio_util::sync::CancellationToken;
@@ -31,12 +31,15 @@ struct Between {
     before_comparing: AtomicBool,
     /// There is always one more report, and it has waited for so many milliseconds.
     never_quiet: Option<Arc<AtomicU64>>,
+    /// Publishing a job for `hangs` ends with an error, after a long time.
+    hanging: bool,
 }
 
 impl Between {
     fn of(queue: &MemoryQueue, store: &Arc<dyn Store>) -> Self {
         let (queue, worker) = (queue.dispatcher(), queue.worker("w"));
-        Self { queue, worker, store: store.clone(), before_comparing: AtomicBool::new(false), never_quiet: None }
+        let before_comparing = AtomicBool::new(false);
+        Self { queue, worker, store: store.clone(), before_comparing, never_quiet: None, hanging: false }
     }
 
     /// A worker completes the next job of `ends`; returns when the effect is committed and the queue has forgotten it.
@@ -71,6 +74,12 @@ fn completed(job: &JobId) -> Report {
 #[async_trait]
 impl JobQueue for Between {
     async fn publish(&self, jobs: &[Job]) -> Result<(), QueueError> {
+        if self.hanging && jobs.iter().any(|job| job.worker_key == key("hangs")) {
+            let never = std::future::pending::<()>();
+            return tokio::time::timeout(PATIENCE / 2, never)
+                .await
+                .map_err(|late| QueueError::Unavailable(late.to_string()));
+        }
         self.queue.publish(jobs).await
     }
 
@@ -117,13 +126,16 @@ fn store() -> Arc<dyn Store> {
 
 /// A run of one service, whose job goes to the queue `key`.
 fn submission(key: &str) -> Submission {
-    let text = format!(
+    submission_of(&format!(
         "plan_id: {key}-v1\nname: One\nmax_duration_ms: 600000\nservices:\n  - {{service: one, worker_key: {key}, timeout_ms: 500000}}"
-    );
+    ))
+}
+
+fn submission_of(plan: &str) -> Submission {
     Submission {
         website_id: "site".parse().expect("valid"),
         domain: "example.com".parse().expect("valid"),
-        plan: Arc::new(Plan::from_yaml(&text).expect("valid")),
+        plan: Arc::new(Plan::from_yaml(plan).expect("valid")),
         idempotency: None,
     }
 }
@@ -157,7 +169,10 @@ impl Running {
 
     /// A run of one service, whose job waits in the queue `key`.
     async fn submit(&self, key: &str) -> RunId {
-        let submission = submission(key);
+        self.submit_this(submission(key)).await
+    }
+
+    async fn submit_this(&self, submission: Submission) -> RunId {
         self.engine.store().put_plan(&submission.plan).await.expect("stored");
         match self.engine.submit(submission).await.expect("accepted") {
             Submitted::Accepted(run) => run.id(),
@@ -220,5 +235,50 @@ async fn no_run_is_begun_while_reports_come_late_and_again_as_soon_as_they_do_no
         }
     };
     tokio::time::timeout(PATIENCE, accepted).await.expect("accepted");
+    running.stop().await;
+}
+
+/// Gives everything else its turn until the condition holds; on a paused clock, no time passes meanwhile. Panics if it
+/// does not come true.
+async fn without_time(mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..10_000 {
+        if holds().await {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it waits for something that takes time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_that_hangs_does_not_keep_the_next_submission_waiting() {
+    let (queue, store) = (MemoryQueue::new(), store());
+    let between = Between { hanging: true, ..Between::of(&queue, &store) };
+    let running = Running::start(&store, Arc::new(between)).await;
+    running.submit("hangs").await;
+    {
+        let mut next = std::pin::pin!(running.submit("next"));
+        without_time(async || futures::poll!(&mut next).is_ready()).await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_that_hangs_does_not_keep_the_next_reports_waiting() {
+    let (queue, store) = (MemoryQueue::new(), store());
+    let between = Between { hanging: true, ..Between::of(&queue, &store) };
+    let running = Running::start(&store, Arc::new(between)).await;
+    let two = "plan_id: two-v1\nname: Two\nmax_duration_ms: 600000\nservices:\n  \
+               - {service: one, worker_key: first, timeout_ms: 100000}\n  \
+               - {service: two, worker_key: hangs, timeout_ms: 100000, depends_on: [one]}";
+    let (publishes, settles) = (running.submit_this(submission_of(two)).await, running.submit("first").await);
+    let worker = queue.worker("w");
+    for run in [publishes, settles] {
+        let job = worker.receive(&key("first"), 1).await.expect("a job").remove(0);
+        assert_eq!(job.job.id.run_id, run, "they come in their order");
+        worker.report(&job.receipt, &completed(&job.job.id)).await.expect("taken");
+        let completed = |run: Run| run.services().next().is_some_and(|(_, one)| one.status == ServiceStatus::Completed);
+        without_time(async || completed(store.run(run).await.expect("told").expect("known"))).await;
+    }
     running.stop().await;
 }

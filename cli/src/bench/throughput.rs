@@ -42,7 +42,7 @@ pub(super) struct Throughput {
     pub(super) accepted: u64,
     /// Jobs that the reconciler took for lost; without a fault there should be none.
     pub(super) republished: u64,
-    /// Of a hundred committed batches of reports and wake-ups, how many had their runs at hand.
+    /// Of a hundred committed batches of reports, how many had their runs at hand.
     pub(super) hot_percent: f64,
     /// Batches that another dispatcher overtook.
     pub(super) conflicts: u64,

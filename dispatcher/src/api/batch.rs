@@ -21,7 +21,7 @@ pub(super) async fn create(State(api): State<Api>, request: Request) -> Result<R
         let detail = format!("A batch has 1 to {BATCH_RUNS_MAX} runs; this one has {}.", items.len());
         return Err(Problem::value("runs", detail));
     }
-    api.engine.has_time()?;
+    api.engine.check_admission()?;
     let mut plans = Plans::new(api.engine.store().as_ref());
     let mut submissions = Vec::with_capacity(items.len());
     for (position, item) in items.iter().enumerate() {

@@ -60,7 +60,7 @@ async fn begin(api: &Api, request: Request) -> Result<Begun, Problem> {
     let mut members = Members::read(&parts.headers, body).await?;
     let wait: Option<bool> = members.optional("wait")?;
     let wanted = Wanted::of(&mut members)?;
-    api.engine.has_time()?;
+    api.engine.check_admission()?;
     let submission = wanted.with_plan(&mut Plans::new(api.engine.store().as_ref()), key).await?;
     let longest = Duration::from_millis(submission.plan.max_duration_ms());
     let (run_id, run) = match api.engine.submit(submission).await? {

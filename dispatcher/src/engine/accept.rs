@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::transition::{Delivery, Outbox};
+use super::transition::{Decided, Outbox};
 use super::{EngineError, Shared, Submission, Submitted};
 use crate::borders;
 
@@ -27,7 +27,7 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(TRANSITION_RUNS_MAX);
-    let mut accepted = Delivery::new();
+    let mut accepted = Decided::new();
     loop {
         let next = async {
             tokio::select! {
@@ -51,14 +51,14 @@ pub(super) async fn run(
 /// Accepted runs with what is to be done for them, and the store's time.
 struct Written {
     outcomes: Vec<Submitted>,
-    accepted: Delivery,
+    accepted: Decided,
     now: Timestamp,
 }
 
 impl Shared {
     /// Writes a batch and answers it; gives what the queue is to be told. A failed write is answered, not repeated: the
     /// client decides.
-    async fn accept(&self, batch: &mut Vec<PendingSubmission>) -> Delivery {
+    async fn accept(&self, batch: &mut Vec<PendingSubmission>) -> Decided {
         let (submissions, replies): (Vec<Submission>, Vec<_>) =
             batch.drain(..).map(|pending| (pending.submission, pending.reply)).unzip();
         let mut outcomes = Vec::with_capacity(submissions.len());
@@ -80,13 +80,13 @@ impl Shared {
             let _ = reply.send(outcome);
         }
         borders::cross("answered");
-        let mut delivery = Delivery::new();
+        let mut decided = Decided::new();
         for (accepted, now) in written {
             self.metrics.runs_accepted.inc_by(accepted.len() as u64);
             self.tell_process(&accepted, now);
-            delivery.extend(accepted);
+            decided.extend(accepted);
         }
-        delivery
+        decided
     }
 
     /// One transaction for all; one for each if the store refuses them together for a reason in one of them, so that
@@ -108,7 +108,7 @@ impl Shared {
         let transaction = self.store.begin(Claim::Nothing).await?;
         let now = transaction.now();
         let mut changes = Vec::with_capacity(submissions.len());
-        let mut decided = Delivery::with_capacity(submissions.len());
+        let mut decided = Decided::with_capacity(submissions.len());
         for submission in submissions {
             let Submission { website_id, domain, plan, idempotency } = submission.clone();
             let run_id = RunId::from_uuid(self.entropy.identity());

@@ -63,7 +63,7 @@ impl Metrics {
             registry.register("services_settled", "Services settled by this process", metrics.services_settled.clone());
             registry.register(
                 "transitions",
-                "Committed batches, by whether their runs were at hand or taken from the store",
+                "Committed batches of reports and commands, by whether their runs were at hand or taken from the store",
                 metrics.transitions.clone(),
             );
             registry.register(
@@ -97,7 +97,7 @@ impl Metrics {
         metrics
     }
 
-    /// Counts a committed batch: were its runs at hand, or taken from the store?
+    /// Counts a committed batch of reports or commands: were its runs at hand (`hot`), or `taken` from the store?
     pub(super) fn transition(&self, runs: &str) {
         self.transitions.get_or_create(&vec![("runs".to_owned(), runs.to_owned())]).inc();
     }

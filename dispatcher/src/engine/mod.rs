@@ -181,9 +181,9 @@ impl Engine {
         Ok(Self { shared, submissions, commands })
     }
 
-    /// Whether new runs are accepted at the moment: [`EngineError::Late`] if not. Asked before anything is read for a
+    /// Admission control: [`EngineError::Late`] while no new runs are begun. Asked before anything is read for a
     /// submission, so that refusing costs little; [`Self::submit`] asks again.
-    pub fn has_time(&self) -> Result<(), EngineError> {
+    pub fn check_admission(&self) -> Result<(), EngineError> {
         if self.shared.backlog.is_late() {
             self.shared.metrics.refused_submissions.inc();
             return Err(EngineError::Late);
@@ -193,7 +193,7 @@ impl Engine {
 
     /// Accepts a run. It is durable when this returns; dropping the future does not take it back.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, EngineError> {
-        self.has_time()?;
+        self.check_admission()?;
         let (reply, answer) = oneshot::channel();
         match self.submissions.try_send(PendingSubmission { submission, reply }) {
             Ok(()) => {}

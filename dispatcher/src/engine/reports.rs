@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::outage::{BatchSize, Outage};
-use super::transition::{Applied, Delivery, Input, Reply};
+use super::transition::{Applied, Decided, Input, Reply};
 use super::{CommandError, Shared};
 use crate::borders;
 
@@ -24,7 +24,7 @@ const LAST_LOOKS: Duration = Duration::from_secs(2);
 
 /// A batch whose effect is committed: what the queue is still to be told.
 struct Written {
-    delivery: Delivery,
+    decided: Decided,
     receipts: Vec<String>,
 }
 
@@ -112,7 +112,7 @@ impl Shared {
                 (receipt.clone(), Input { run_id, event, reply: Reply::None })
             })
             .unzip();
-        let Applied { outcomes, delivery } = self.apply(&inputs).await?;
+        let Applied { outcomes, decided } = self.apply(&inputs).await?;
         for (input, outcome) in inputs.iter().zip(outcomes) {
             match outcome {
                 Ok(_) => {}
@@ -129,18 +129,18 @@ impl Shared {
                 Err(error) => warn!(run.id = %input.run_id, error = %error, "report could not be applied, dropped"),
             }
         }
-        Ok(Written { delivery, receipts })
+        Ok(Written { decided, receipts })
     }
 
     /// Tells the queue what follows from a batch, and that it is done with.
     async fn finish(&self, written: Option<Written>) {
-        let Some(Written { delivery, receipts }) = written else { return };
+        let Some(Written { decided, receipts }) = written else { return };
         let acknowledged = async {
             borders::cross("before_acknowledge");
             if let Err(error) = self.queue.acknowledge(&receipts).await {
                 warn!(error = %error, reports = receipts.len(), "cannot acknowledge reports, they will come again");
             }
         };
-        tokio::join!(biased; self.tell_queue(&delivery), acknowledged);
+        tokio::join!(biased; self.tell_queue(&decided), acknowledged);
     }
 }

@@ -87,14 +87,14 @@ struct Taken {
 type Outcome = Result<Result<Run, CommandError>, StoreError>;
 
 /// Decided runs with what is to be done for them.
-pub(super) type Delivery = Vec<(Run, Outbox)>;
+pub(super) type Decided = Vec<(Run, Outbox)>;
 
 /// A transition that is committed.
 pub(super) struct Applied {
     /// In the order of the inputs.
     pub(super) outcomes: Vec<Result<Run, CommandError>>,
     /// What the queue is still to be told ([`Shared::tell_queue`]).
-    pub(super) delivery: Delivery,
+    pub(super) decided: Decided,
 }
 
 /// A transition whose commit got no answer: it may be in the store.
@@ -148,7 +148,7 @@ impl Shared {
                 for input in inputs {
                     outcomes.push(self.apply_alone(input).await?);
                 }
-                Ok(Applied { outcomes, delivery: Delivery::new() })
+                Ok(Applied { outcomes, decided: Decided::new() })
             }
             applied => applied,
         }
@@ -173,10 +173,10 @@ impl Shared {
         match self.commit(transaction, &mut taken).await {
             Ok(()) => {
                 let outcomes = inputs.iter().map(|input| Ok(taken[&input.run_id].run.clone())).collect();
-                let delivery = delivery(taken);
+                let decided = decided(taken);
                 self.metrics.transition("hot");
-                self.tell_process(&delivery, now);
-                Ok(Some(Applied { outcomes, delivery }))
+                self.tell_process(&decided, now);
+                Ok(Some(Applied { outcomes, decided }))
             }
             Err(error) => {
                 self.hot.forget(&ids);
@@ -228,8 +228,8 @@ impl Shared {
         inputs: &[Input],
         lost: &mut Option<Lost>,
     ) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
-        let Applied { outcomes, delivery } = self.transition(inputs, lost).await?;
-        self.tell_queue(&delivery).await;
+        let Applied { outcomes, decided } = self.transition(inputs, lost).await?;
+        self.tell_queue(&decided).await;
         Ok(outcomes)
     }
 
@@ -244,7 +244,7 @@ impl Shared {
             // For its locks; whatever becomes of this commit, the one before it stands.
             drop(transaction.commit(Vec::new()).await);
             let Lost { applied, .. } = lost.take().expect("it was just looked at");
-            self.tell_process(&applied.delivery, now);
+            self.tell_process(&applied.decided, now);
             return Ok(applied);
         }
         *lost = None;
@@ -257,15 +257,15 @@ impl Shared {
             None => Ok(taken[&input.run_id].run.clone()),
         };
         let outcomes = inputs.iter().zip(refused).map(outcome).collect();
-        let applied = Applied { outcomes, delivery: delivery(taken) };
+        let applied = Applied { outcomes, decided: decided(taken) };
         match committed {
             Ok(()) => {
                 self.metrics.transition("taken");
-                self.tell_process(&applied.delivery, now);
+                self.tell_process(&applied.decided, now);
                 Ok(applied)
             }
             Err(error) => {
-                let witness = applied.delivery.iter().find_map(|(_, outbox)| outbox.recorded.first());
+                let witness = applied.decided.iter().find_map(|(_, outbox)| outbox.recorded.first());
                 if let (StoreError::Unavailable(_), Some((witness, _))) = (&error, witness) {
                     *lost = Some(Lost { witness: witness.clone(), applied });
                 }
@@ -313,9 +313,9 @@ impl Shared {
             run.decide(&Event::Woken, now).expect("every run may be woken");
         }
         self.commit(transaction, &mut taken).await?;
-        let delivery = delivery(taken);
-        self.tell_process(&delivery, now);
-        self.tell_queue(&delivery).await;
+        let decided = decided(taken);
+        self.tell_process(&decided, now);
+        self.tell_queue(&decided).await;
         Ok(count)
     }
 
@@ -369,8 +369,8 @@ impl Shared {
     }
 
     /// After the commit, at once: keeps the runs at hand, counts, logs, and wakes who waits in this process.
-    pub(super) fn tell_process(&self, delivery: &[(Run, Outbox)], now: Timestamp) {
-        for (run, outbox) in delivery {
+    pub(super) fn tell_process(&self, decided: &[(Run, Outbox)], now: Timestamp) {
+        for (run, outbox) in decided {
             self.hot.keep(run, outbox.results.clone(), now);
             for (event, fact) in &outbox.recorded {
                 self.metrics.count(fact);
@@ -381,27 +381,26 @@ impl Shared {
             }
         }
         let is_soon = |run: &Run| run.state().wake_at.is_some_and(|at| at.since_ms(now) < super::timers::SOON_MS);
-        if delivery.iter().any(|(run, _)| is_soon(run)) {
+        if decided.iter().any(|(run, _)| is_soon(run)) {
             self.timer.notify_one();
         }
     }
 
     /// After the commit: tells the queue. Best effort, and not for long: a queue that hangs must not delay what only the
     /// store is needed for. The reconciler does what is missed.
-    pub(super) async fn tell_queue(&self, delivery: &[(Run, Outbox)]) {
+    pub(super) async fn tell_queue(&self, decided: &[(Run, Outbox)]) {
         let told = async {
-            let revoked: Vec<JobOrder> =
-                delivery.iter().flat_map(|(_, outbox)| outbox.revoke.iter().cloned()).collect();
+            let revoked: Vec<JobOrder> = decided.iter().flat_map(|(_, outbox)| outbox.revoke.iter().cloned()).collect();
             if !revoked.is_empty()
                 && let Err(error) = self.queue.revoke(&revoked).await
             {
                 warn!(error = %error, jobs = revoked.len(), "cannot take jobs back, their results will be late ones");
             }
-            self.publish(delivery).await;
+            self.publish(decided).await;
         };
         if tokio::time::timeout(Duration::from_millis(DELIVER_WITHIN_MS), told).await.is_err() {
             self.metrics.publish_failures.inc();
-            warn!(runs = delivery.len(), "the queue does not answer, what it was not told is left to the reconciler");
+            warn!(runs = decided.len(), "the queue does not answer, what it was not told is left to the reconciler");
         }
     }
 }
@@ -433,7 +432,7 @@ fn decide_all(
     inputs.iter().map(decide).collect()
 }
 
-fn delivery(taken: BTreeMap<RunId, Taken>) -> Delivery {
+fn decided(taken: BTreeMap<RunId, Taken>) -> Decided {
     taken.into_values().map(|taken| (taken.run, taken.outbox)).collect()
 }
 

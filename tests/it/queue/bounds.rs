@@ -82,7 +82,7 @@ async fn calls(redis: &Redis) -> BTreeMap<String, u64> {
     info.lines().filter_map(line).filter(|(name, _)| !own.contains(&&**name)).collect()
 }
 
-/// Waiting jobs beside those of the page; `WAITING_JOBS=1000000` makes it a million (1.5 GB of memory).
+/// Waiting jobs beside those of the page; `WAITING_JOBS=1000000` makes it a million.
 fn waiting_jobs() -> u64 {
     std::env::var("WAITING_JOBS").map_or(200_000, |text| text.parse().expect("WAITING_JOBS is a number"))
 }

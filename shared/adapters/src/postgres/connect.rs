@@ -82,7 +82,7 @@ impl Link {
         Ok(link)
     }
 
-    /// The connections for statements that name their rows.
+    /// The engine's connections: for statements that name their rows.
     pub(super) fn pool(&self) -> PgPool {
         self.pools.read().unwrap_or_else(PoisonError::into_inner).lookups.clone()
     }
@@ -187,10 +187,10 @@ impl Link {
 /// The limits must be in the right order.
 fn check(options: &PostgresOptions) -> Result<(), OpenError> {
     let longest = options.statement_timeout.max(options.lock_timeout).max(options.idle_transaction_timeout);
-    if options.patience <= longest || options.connections == 0 || options.lock_timeout.is_zero() {
+    if options.patience <= longest || options.connections < 2 || options.lock_timeout.is_zero() {
         return Err(OpenError::Refused(
             "the limits of Postgres are in the wrong order: patience must be longer than the time-outs of statements, \
-             locks and idle transactions, and there must be a connection"
+             locks and idle transactions, and there must be two connections"
                 .to_owned(),
         ));
     }
@@ -207,7 +207,8 @@ fn pool(connect: &PgConnectOptions, options: &PostgresOptions, connections: u32,
         Use::Lists => "auto",
     };
     let session = format!(
-        "{planner} SET plan_cache_mode = {planned}; SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
+        "{planner} SET plan_cache_mode = {planned};
+         SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
          SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = {}",
         ms(options.statement_timeout),
         ms(options.lock_timeout),

@@ -8,7 +8,7 @@ const CHANGED_PLAN: &str = "0A000";
 
 /// Whether the connections are of no use any more because of what they have prepared.
 pub(super) fn is_changed_plan(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable(text) if text.ends_with("(0A000)"))
+    matches!(error, StoreError::Unavailable(text) if text.ends_with(&with_code("", CHANGED_PLAN)))
 }
 
 /// Sorts an error by what the caller can do.
@@ -32,13 +32,17 @@ pub(super) fn of(error: sqlx::Error) -> StoreError {
 
 fn of_database(error: &dyn DatabaseError) -> StoreError {
     let code = error.code().unwrap_or_default();
-    let text = format!("{} ({code})", error.message());
+    let text = with_code(error.message(), &code);
     match sort(&code) {
         Sort::Unavailable => StoreError::Unavailable(text),
         Sort::Full => StoreError::Full(text),
         Sort::Corrupt => StoreError::Corrupt { table: "?", column: "?", detail: text },
         Sort::Defect => StoreError::Defect(text),
     }
+}
+
+fn with_code(message: &str, code: &str) -> String {
+    format!("{message} ({code})")
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -34,7 +34,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
 /// How a process uses the database.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Connections at most, two at least: a third of them is for lists, so that these never keep the engine waiting.
+    /// Connections at most; two or more, because a third of them is for lists, so that these never keep the engine waiting.
     pub connections: u32,
     /// How long the server works at one statement at most.
     pub statement_timeout: Duration,
@@ -59,8 +59,7 @@ impl PostgresOptions {
     /// How many are for what the engine reads and writes.
     #[must_use]
     pub const fn for_the_engine(&self) -> u32 {
-        let rest = self.connections.saturating_sub(self.for_lists());
-        if rest == 0 { 1 } else { rest }
+        self.connections.saturating_sub(self.for_lists())
     }
 }
 
