@@ -18,7 +18,7 @@ use hermes_core::ports::http::{Http, Reach};
 use hermes_diagnosis::RuleBook;
 use hermes_dispatcher::api::Hosts;
 use hermes_dispatcher::engine::EngineParts;
-use hermes_worker_runner::{Ports, Registry, RunnerOptions, all_servable};
+use hermes_worker_runner::{Equipment, Ports, Registry, RunnerOptions, all_servable};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -148,7 +148,7 @@ fn start_workers(
     let stop = CancellationToken::new();
     let keys = if worker.keys.is_empty() { all_servable(environment) } else { worker.keys };
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
-    let registry = Registry::for_keys(&keys, environment, reach)?;
+    let registry = Registry::for_keys(&keys, &Equipment::new(environment.clone(), reach))?;
     let identity = process_id().to_string();
     let ports = Ports { queue: queue.worker(identity), http, entropy: Arc::new(SystemEntropy) };
     let options = RunnerOptions { concurrency: worker.concurrency, grace: worker.grace, ..RunnerOptions::new(keys) };

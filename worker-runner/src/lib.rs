@@ -25,7 +25,7 @@ pub mod site;
 pub mod technical_seo;
 pub mod vitals_monitor;
 
-pub use registry::{Registry, all_servable};
+pub use registry::{Equipment, Registry, all_servable};
 pub use runner::{Ports, RunnerError, RunnerOptions, RunnerReport, run};
 pub use service::{AttemptContext, Service, ServiceOutcome};
 

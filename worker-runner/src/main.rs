@@ -10,7 +10,7 @@ use hermes_adapters::settings::Settings;
 use hermes_adapters::{signals, telemetry};
 use hermes_core::ports::http::Reach;
 use hermes_worker_runner::arguments::{Arguments, environment};
-use hermes_worker_runner::{Ports, Registry, RunnerOptions, all_servable, run};
+use hermes_worker_runner::{Equipment, Ports, Registry, RunnerOptions, all_servable, run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
     let (worker, environment) = (settings.worker, environment());
     let keys = if worker.keys.is_empty() { all_servable(&environment) } else { worker.keys };
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
-    let registry = Registry::for_keys(&keys, &environment, reach)?;
+    let registry = Registry::for_keys(&keys, &Equipment::new(environment, reach))?;
     let identity = process_id().to_string();
     let queue = RedisQueue::connect_with(&settings.redis.options(settings.queue, &identity)).await?;
     let queue = Arc::new(queue);

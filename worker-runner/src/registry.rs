@@ -31,6 +31,23 @@ pub const NEED_PROVIDER: [&str; 3] = ["serp_intel", "backlink_authority", "compe
 /// Variables that end like this configure an external worker.
 const BASE_URL_SUFFIX: &str = "_BASE_URL";
 
+/// What services are made with: their configuration, and the ports that only some of them need.
+#[derive(Clone, Debug)]
+pub struct Equipment {
+    /// Variables that configure workers and providers.
+    pub environment: BTreeMap<String, String>,
+    /// Which addresses the built-in services may fetch from; an external worker is called wherever its operator put it.
+    pub reach: Reach,
+}
+
+impl Equipment {
+    /// Nothing but variables and a reach.
+    #[must_use]
+    pub fn new(environment: BTreeMap<String, String>, reach: Reach) -> Self {
+        Self { environment, reach }
+    }
+}
+
 /// A worker key was asked for that nothing can serve: set the variables, or leave the key out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no worker for key {worker_key}: set {} and {}, or leave it out", variables[0], variables[1])]
@@ -48,20 +65,15 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Finds a service for each of `keys`. `reach` says which addresses the built-in services may fetch from; an
-    /// external worker is called wherever its operator put it.
+    /// Finds a service for each of `keys`.
     ///
     /// # Errors
     /// [`Unservable`] for the first key that nothing serves.
-    pub fn for_keys(
-        keys: &[WorkerKey],
-        environment: &BTreeMap<String, String>,
-        reach: Reach,
-    ) -> Result<Self, Unservable> {
+    pub fn for_keys(keys: &[WorkerKey], equipment: &Equipment) -> Result<Self, Unservable> {
         let mut registry = Self::default();
         for key in keys {
-            let service = external(key, environment)
-                .or_else(|| builtin(key, reach))
+            let service = external(key, &equipment.environment)
+                .or_else(|| builtin(key, equipment))
                 .ok_or_else(|| Unservable { worker_key: key.clone(), variables: variables(key) })?;
             registry.services.insert(key.clone(), service);
         }
@@ -120,11 +132,11 @@ fn external(key: &WorkerKey, environment: &BTreeMap<String, String>) -> Option<A
     }
 }
 
-fn builtin(key: &WorkerKey, reach: Reach) -> Option<Arc<dyn Service>> {
+fn builtin(key: &WorkerKey, equipment: &Equipment) -> Option<Arc<dyn Service>> {
     match key.as_str() {
         NOOP => Some(Arc::new(Noop)),
-        CRAWL_RENDER => Some(Arc::new(TechnicalSeo { reach })),
-        CORE_WEB_VITALS => Some(Arc::new(VitalsMonitor { reach })),
+        CRAWL_RENDER => Some(Arc::new(TechnicalSeo { reach: equipment.reach })),
+        CORE_WEB_VITALS => Some(Arc::new(VitalsMonitor { reach: equipment.reach })),
         name if NEED_PROVIDER.contains(&name) => Some(Arc::new(Unconfigured::new(WorkerConfig::missing(key)))),
         _ => None,
     }
@@ -147,6 +159,10 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
+    fn public(environment: BTreeMap<String, String>) -> Equipment {
+        Equipment::new(environment, Reach::Public)
+    }
+
     #[test]
     fn every_key_that_is_servable_by_default_has_a_service() {
         let environment = environment(&[
@@ -167,13 +183,13 @@ mod tests {
             "serp_intel",
         ];
         assert_eq!(names, expected);
-        assert_eq!(Registry::for_keys(&keys, &environment, Reach::Public).expect("all").keys(), keys);
+        assert_eq!(Registry::for_keys(&keys, &public(environment)).expect("all").keys(), keys);
     }
 
     #[test]
     fn a_key_that_nothing_serves_is_refused_with_the_names_of_its_variables() {
-        let error = Registry::for_keys(&[key("noop"), key("my-worker")], &BTreeMap::new(), Reach::Public)
-            .expect_err("not configured");
+        let error =
+            Registry::for_keys(&[key("noop"), key("my-worker")], &public(BTreeMap::new())).expect_err("not configured");
         assert_eq!(
             error.to_string(),
             "there is no worker for key my-worker: set MY_WORKER_BASE_URL and MY_WORKER_API_KEY, or leave it out"
@@ -181,7 +197,7 @@ mod tests {
     }
 
     async fn failure(worker_key: &str, environment: &BTreeMap<String, String>) -> (ErrorClass, String) {
-        let registry = Registry::for_keys(&[key(worker_key)], environment, Reach::Public).expect("servable");
+        let registry = Registry::for_keys(&[key(worker_key)], &public(environment.clone())).expect("servable");
         let service = registry.get(&key(worker_key)).expect("served");
         match execute(&*service, &job_for(worker_key), &NoHttp).await {
             ServiceOutcome::Failed { error, retryable: false, .. } => (error.class, error.message),
@@ -216,7 +232,7 @@ mod tests {
             environment(&[("CRAWL_RENDER_BASE_URL", "https://worker.example/api"), ("CRAWL_RENDER_API_KEY", "k")]);
         let answer = r#"{"ok": true, "data": {"pages": 3}}"#;
         let http = FakeSite::new().answer("https://worker.example/api/run", 200, &[], answer);
-        let registry = Registry::for_keys(&[key(CRAWL_RENDER)], &environment, Reach::Public).expect("servable");
+        let registry = Registry::for_keys(&[key(CRAWL_RENDER)], &public(environment)).expect("servable");
         let service = registry.get(&key(CRAWL_RENDER)).expect("served");
         let outcome = execute(&*service, &job_for(CRAWL_RENDER), &http).await;
         let ServiceOutcome::Completed(result) = outcome else { panic!("{outcome:?}") };
@@ -227,7 +243,7 @@ mod tests {
     async fn the_built_in_services_measure_a_site() {
         let http = FakeSite::new().page("https://example.com/", "<title>Example</title><p>Hello");
         for (worker_key, prefix) in [(CRAWL_RENDER, "tech."), (CORE_WEB_VITALS, "vitals.")] {
-            let registry = Registry::for_keys(&[key(worker_key)], &BTreeMap::new(), Reach::Public).expect("servable");
+            let registry = Registry::for_keys(&[key(worker_key)], &public(BTreeMap::new())).expect("servable");
             let service = registry.get(&key(worker_key)).expect("served");
             let outcome = execute(&*service, &job_for(worker_key), &http).await;
             let ServiceOutcome::Completed(result) = outcome else { panic!("{outcome:?}") };

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod plan;
 pub mod ports;
 pub mod run;
+pub mod secret;
 pub mod status;
 pub mod time;
 pub mod wire;
@@ -19,6 +20,7 @@ pub use ids::{Domain, EventId, InvalidName, PlanId, RunId, ServiceName, WebsiteI
 pub use json::{InvalidJson, Json};
 pub use plan::{Plan, PlanError, PlanHash, PlanProblem, PlanSpec};
 pub use run::{Run, RunSummary};
+pub use secret::Secret;
 pub use status::{RunStatus, ServiceStatus, UnknownStatus};
 pub use time::Timestamp;
 

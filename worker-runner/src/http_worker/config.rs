@@ -3,41 +3,9 @@
 //!
 //! Read at the moment of the call: a worker that is configured wrongly fails its own service and nothing else.
 
-use std::fmt;
-
-use hermes_core::WorkerKey;
 use hermes_core::wire::{ErrorClass, ServiceError};
+use hermes_core::{Secret, WorkerKey};
 use url::{Host, Url};
-
-/// A text that no log, error or debug output shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text` from now on.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one place that sends it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[hidden]")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[hidden]")
-    }
-}
 
 /// How to reach one external worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +72,7 @@ impl WorkerConfig {
                 if !api_key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
                     return Err(ConfigError::ApiKey { variable: key_variable });
                 }
-                Ok(Some(Self { base_url, api_key: Secret(api_key) }))
+                Ok(Some(Self { base_url, api_key: Secret::new(api_key) }))
             }
         }
     }

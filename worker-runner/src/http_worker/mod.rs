@@ -14,4 +14,4 @@ mod retry_after;
 
 pub use answer::{CallOutcome, Failure};
 pub use call::run;
-pub use config::{ConfigError, Secret, WorkerConfig};
+pub use config::{ConfigError, WorkerConfig};
