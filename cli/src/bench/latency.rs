@@ -1,4 +1,4 @@
-//! L: one run at a time, from the POST to its summary. F: the same for one run of many services and a join.
+//! L: one run at a time, from the POST to its summary. Q: the first one after a quiet time. F: the same for one run of many services and a join.
 
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,14 @@ pub(super) async fn one_by_one(system: &System, plan: &Plan, count: usize) -> an
     meter.until(before.settled + accepted.len() as u64, |_| ()).await?;
     verify::counts(meter.read().await? - before, plan, accepted.len() as u64)?;
     Ok(Latencies::of(durations).with(accepted))
+}
+
+/// Starts one run over a new connection, without any warm-up, and waits for it; then checks it.
+pub(super) async fn first(system: &System, plan: &Plan) -> anyhow::Result<Latencies> {
+    let mut connection = Connection::to(&system.servers[0])?;
+    let (run_id, duration) = one(&mut connection, plan, 0).await?;
+    verify::compare(&mut connection, plan, &[run_id]).await?;
+    Ok(Latencies::of(vec![duration]).with(vec![run_id]))
 }
 
 /// Starts one run and waits for it; time during which it was refused counts.

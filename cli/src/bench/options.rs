@@ -27,6 +27,9 @@ pub enum Figure {
     /// History: how fast lists and pages are read, with the settled runs that --history loads
     #[value(name = "H")]
     History,
+    /// Quiet: the first run after nothing happened for --quiet seconds
+    #[value(name = "Q")]
+    Quiet,
     /// Overload: three times the throughput is submitted, whatever the answers
     #[value(name = "O")]
     Overload,
@@ -92,6 +95,9 @@ pub struct Bench {
     /// Runs of F, of which the median is given
     #[arg(long, value_name = "RUNS", default_value = "11")]
     pub wide_runs: NonZeroUsize,
+    /// How long nothing happens before the run of Q
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub quiet: u64,
     /// Write one line of JSON to standard output, and the table to standard error
     #[arg(long)]
     pub json: bool,

@@ -18,6 +18,9 @@ use crate::output;
 /// So many times what it can do is submitted in O.
 const OVERLOAD: f64 = 3.0;
 
+/// Runs that the one after a quiet time is compared with.
+const RUNS_BEFORE_QUIET: usize = 200;
+
 /// One system while it is measured.
 pub(super) struct Session<'a> {
     pub(super) bench: &'a Bench,
@@ -54,6 +57,9 @@ impl Session<'_> {
         if bench.wants(Figure::History) {
             output::note("H: reading …");
             history::measure(self.system, self.figures).await?;
+        }
+        if bench.wants(Figure::Quiet) {
+            self.quiet().await?;
         }
         if bench.wants(Figure::Overload) {
             self.overload(rate).await?;
@@ -140,6 +146,24 @@ impl Session<'_> {
         self.executions += accepting.accepted.len() as u64 * plan.services;
         self.figures.add("L_accept_p50_ms", accepting.quantile_ms(0.5), "ms from a POST that does not wait to its 202");
         self.figures.add("L_accept_p99_ms", accepting.quantile_ms(0.99), "the same");
+        Ok(())
+    }
+
+    async fn quiet(&mut self) -> anyhow::Result<()> {
+        let seconds = self.bench.quiet;
+        let plan = self.plan("q").await?;
+        let before = latency::one_by_one(self.system, &plan, RUNS_BEFORE_QUIET).await?;
+        output::note(&format!("Q: {seconds} s of quiet …"));
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let first = latency::first(self.system, &plan).await?;
+        self.executions += (before.accepted.len() + first.accepted.len()) as u64 * plan.services;
+        self.figures.add(
+            "Q_before_p50_ms",
+            before.quantile_ms(0.5),
+            "ms from the POST to the summary, before the quiet",
+        );
+        let meaning = format!("ms of the first run after {seconds} s of quiet, over a new connection");
+        self.figures.add("Q_first_ms", first.quantile_ms(1.0), &meaning);
         Ok(())
     }
 
