@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use hermes_adapters::settings::DatabaseUrl;
 use hermes_core::limits::AUDIT_SLACK_MS;
 use hermes_core::{Domain, PlanId, RunId, RunStatus, Timestamp, WebsiteId};
@@ -40,6 +40,8 @@ pub enum Command {
     Runs(Runs),
     /// Show a run, its services and its diagnosis
     Show(Show),
+    /// Write the report of a run: one page to show, print, mail or process
+    Report(Report),
     /// Cancel a run that is under way
     Cancel(OneRun),
     /// Try again what did not complete in a run, and show the diagnosis
@@ -146,6 +148,52 @@ pub struct Show {
     /// Where to look.
     #[command(flatten)]
     pub place: Place,
+}
+
+/// `hermes report`.
+#[derive(Args, Debug)]
+pub struct Report {
+    /// The run's id, or `last` for the newest one
+    #[arg(value_name = "RUN", value_parser = which)]
+    pub run: Which,
+    /// The file to write; `-` writes to standard output [default: report.html, or as --format says]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The form [default: what the file's name ends with, else html]
+    #[arg(long, value_enum)]
+    pub format: Option<ReportFormat>,
+    /// An earlier revision of the run [default: the current one]
+    #[arg(long, value_name = "NUMBER")]
+    pub revision: Option<u32>,
+    /// Where to look.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// The forms of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// One self-contained page.
+    Html,
+    /// Markdown, for tickets.
+    Md,
+    /// Everything, for programs.
+    Json,
+    /// The page on paper; needs a local Chromium.
+    Pdf,
+}
+
+impl ReportFormat {
+    /// What its files end with.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Md => "md",
+            Self::Json => "json",
+            Self::Pdf => "pdf",
+        }
+    }
 }
 
 /// `hermes cancel`.
@@ -262,6 +310,8 @@ mod tests {
             "hermes run example.com --plan a,b",
             "hermes run example.com --server 127.0.0.1:5000",
             "hermes show 7",
+            "hermes report",
+            "hermes report last --format doc",
             "hermes runs --status done",
             "hermes runs --limit 0",
             "hermes up --listen here",
@@ -276,6 +326,7 @@ mod tests {
         }
         assert!(!refused("hermes plans validate plan.yaml"));
         assert!(!refused("hermes show last --json"));
+        assert!(!refused("hermes report last -o - --format md"));
         assert!(!refused("hermes bench t L c --seconds 5"));
         assert!(!refused("hermes audit --database sqlite:hermes.db --limit 5 --json"));
     }

@@ -13,6 +13,7 @@ pub mod embedded;
 pub mod exit;
 mod follow;
 mod output;
+mod paper;
 mod progress;
 pub mod render;
 mod session;

@@ -13,8 +13,13 @@ const WIDTH_MIN: usize = 40;
 
 /// Writes `text` to standard output. A reader that has seen enough (`| head`) is no failure.
 pub(crate) fn print(text: &str) {
+    write(text.as_bytes());
+}
+
+/// The same for what is no text.
+pub(crate) fn write(bytes: &[u8]) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// Writes a line to standard error.

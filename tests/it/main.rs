@@ -13,6 +13,7 @@ mod model;
 mod queue;
 mod reconciler;
 mod redis_faults;
+mod reports;
 mod rolling;
 mod simulation;
 mod store;

@@ -129,6 +129,23 @@ impl Client {
         }
     }
 
+    /// The report of a run in one of the server's forms, as it writes it.
+    pub async fn report(&self, id: RunId, format: &str, revision: Option<u32>) -> Result<String, ClientError> {
+        let mut query = vec![("format", format.to_owned())];
+        query.extend(revision.map(|revision| ("revision", revision.to_string())));
+        let response = self.exchange(Method::Get, &format!("runs/{id}/report"), &query, None).await?;
+        if !(200..300).contains(&response.status) {
+            return Err(match self.judge(response) {
+                Err(error) => error,
+                Ok(_) => self.unreadable("a refusal that refuses nothing".to_owned()),
+            });
+        }
+        if response.truncated {
+            return Err(self.unreadable(format!("it is longer than {BODY_BYTES_MAX} bytes")));
+        }
+        String::from_utf8(response.body).map_err(|error| self.unreadable(error.to_string()))
+    }
+
     /// Cancels an open run.
     pub async fn cancel(&self, id: RunId) -> Result<RunView, ClientError> {
         self.read(self.send(Method::Post, &format!("runs/{id}/cancel"), &[], None).await?)
@@ -156,6 +173,17 @@ impl Client {
         query: &[(&str, String)],
         body: Option<(Value, &str)>,
     ) -> Result<Value, ClientError> {
+        let response = self.exchange(method, path, query, body).await?;
+        self.judge(response)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Option<(Value, &str)>,
+    ) -> Result<Response, ClientError> {
         let mut url = self.server.clone();
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/api/orchestration/{path}"));
@@ -171,7 +199,7 @@ impl Client {
         let (reach, timeout, body_bytes_max) = (Reach::Any, TIMEOUT, BODY_BYTES_MAX);
         let request = Request { method, url, headers, body, reach, timeout, body_bytes_max };
         let answer = self.http.send(request).await;
-        self.judge(answer.map_err(|error| ClientError::Unreachable { server: self.server.to_string(), error })?)
+        answer.map_err(|error| ClientError::Unreachable { server: self.server.to_string(), error })
     }
 
     fn judge(&self, response: Response) -> Result<Value, ClientError> {

@@ -4,6 +4,7 @@ mod audit;
 mod cancel;
 mod migrate;
 mod plans;
+mod report;
 mod rerun;
 mod run;
 mod runs;
@@ -39,6 +40,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Run(run) => run::execute(run, settings).await,
         Command::Runs(runs) => runs::execute(runs, settings).await,
         Command::Show(show) => show::execute(show, settings).await,
+        Command::Report(report) => report::execute(report, settings).await,
         Command::Cancel(cancel) => cancel::execute(cancel, settings).await,
         Command::Rerun(rerun) => rerun::execute(rerun, settings).await,
         Command::Plans(plans) => plans::execute(plans, settings).await,

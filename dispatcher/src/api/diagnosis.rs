@@ -27,21 +27,26 @@ struct Answer {
 pub(super) async fn show(State(api): State<Api>, segments: Segments, uri: Uri) -> Result<Response, Problem> {
     let run_id = segments.run()?;
     let wanted: Option<u32> = Query::of(&uri, &["revision"])?.get("revision")?;
-    let run = load(&api, run_id).await?;
+    let (revision, event) = find(&api, &load(&api, run_id).await?, wanted).await?;
+    let KbaseEvent { event_id, created_at, payload, .. } = event;
+    Ok(Success::Ok.json(&Answer { success: true, run_id, revision, event_id, created_at, diagnosis: payload }))
+}
+
+/// The diagnosis of the wanted revision, else of the current one.
+pub(super) async fn find(api: &Api, run: &Run, wanted: Option<u32>) -> Result<(u32, KbaseEvent), Problem> {
     let revision = wanted.unwrap_or(run.state().revision);
     let event = if revision == run.state().revision {
-        let event_id = run.diagnosis_event_id().ok_or_else(|| none_yet(&run))?;
+        let event_id = run.diagnosis_event_id().ok_or_else(|| none_yet(run))?;
         api.engine.store().events(&[event_id]).await?.pop()
     } else {
-        earlier(&api, run_id, revision).await?
+        earlier(api, run.id(), revision).await?
     };
     let event = event.ok_or_else(|| {
         let detail =
             format!("Revision {revision} of the run has no diagnosis; the run is at {}.", run.state().revision);
         Problem::new(Kind::NoDiagnosis, detail).with("revision", revision)
     })?;
-    let KbaseEvent { event_id, created_at, payload, .. } = event;
-    Ok(Success::Ok.json(&Answer { success: true, run_id, revision, event_id, created_at, diagnosis: payload }))
+    Ok((revision, event))
 }
 
 /// Why the current revision has no diagnosis.

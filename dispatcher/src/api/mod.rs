@@ -9,6 +9,7 @@ mod body;
 mod callback;
 mod control;
 mod diagnosis;
+mod diagnosis_report;
 mod events;
 mod guard;
 mod health;
@@ -131,6 +132,7 @@ fn orchestration() -> Router<Api> {
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/events", get(events::list))
         .route("/runs/{id}/diagnosis", get(diagnosis::show))
+        .route("/runs/{id}/report", get(diagnosis_report::show))
         .route("/runs/{id}/cancel", post(control::cancel))
         .route("/runs/{id}/rerun", post(control::rerun))
         .route("/runs/{id}/services/{service}/attempts/{attempt}/result", post(callback::deliver))

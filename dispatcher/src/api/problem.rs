@@ -208,7 +208,8 @@ impl Problem {
             .caused_by(cause)
     }
 
-    fn corrupt(cause: String) -> Self {
+    /// What is stored cannot be read; the cause is logged and not told.
+    pub(super) fn corrupt(cause: String) -> Self {
         Self::new(
             Kind::StoredDataCorrupt,
             "What is stored under this name cannot be read. Nothing else is affected; the log has more under the \
@@ -356,6 +357,14 @@ impl Success {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    /// An answer with a text of a media type.
+    pub(super) fn text(self, media_type: &'static str, body: String) -> Response {
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         response
     }
 

@@ -253,6 +253,12 @@ impl Engine {
         &self.shared.metrics
     }
 
+    /// The rules that diagnoses are made with.
+    #[must_use]
+    pub fn book(&self) -> &Arc<RuleBook> {
+        &self.shared.book
+    }
+
     /// Identities and jitter.
     #[must_use]
     pub fn entropy(&self) -> &Arc<dyn Entropy> {

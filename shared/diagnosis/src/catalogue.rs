@@ -233,6 +233,12 @@ impl SignalSpec {
         })
     }
 
+    /// A value of this signal as a person reads it: `3.1 %`, `2500 ms`, `yes`.
+    #[must_use]
+    pub fn value_in_words(&self, value: &Value) -> String {
+        crate::text::value_in_words(self, value)
+    }
+
     /// Whether more or less of it is good or bad.
     #[must_use]
     pub fn is_directed(&self) -> bool {

@@ -40,3 +40,4 @@ pub use diagnosis::Diagnosis;
 pub use finding::Finding;
 pub use rules::{Effort, Problem, RuleBook, Severity};
 pub use synthesis::{Input, ServiceOutcome, SynthesisError, synthesise};
+pub use text::clean;

@@ -15,8 +15,10 @@ pub(crate) fn round1(value: f64) -> f64 {
     (value * 10.0).round() / 10.0 + 0.0
 }
 
-/// Foreign text on one line, without control, bidirectional or invisible characters, and no longer than `bytes_max`.
-pub(crate) fn clean(text: &str, bytes_max: usize) -> String {
+/// Foreign text on one line, without control, bidirectional or invisible characters, and no longer than `bytes_max`; a cut
+/// shows as `…`. Whoever prints it still escapes it.
+#[must_use]
+pub fn clean(text: &str, bytes_max: usize) -> String {
     // Reading a little more than the limit keeps the cost bounded by it and still sees whether anything is cut.
     let mut line = String::with_capacity(text.len().min(bytes_max));
     for c in text.trim_start().chars() {
@@ -38,7 +40,7 @@ pub(crate) fn clean(text: &str, bytes_max: usize) -> String {
 }
 
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn cut(text: &str, bytes_max: usize) -> String {

@@ -1,6 +1,7 @@
 //! The API over the real engine, with a store and a queue that tests can break. Workers are played by the tests.
 
 mod control;
+mod diagnosis_report;
 mod errors;
 mod events;
 mod fakes;
