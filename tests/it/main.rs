@@ -15,6 +15,7 @@ mod reconciler;
 mod redis_faults;
 mod reports;
 mod rolling;
+mod search;
 mod simulation;
 mod store;
 mod store_faults;

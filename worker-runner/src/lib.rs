@@ -1,7 +1,7 @@
 //! The data plane of Hermes: takes jobs from a queue, executes each attempt within its time, and reports.
 //!
 //! [`runner::run`] is the way in. It runs one apalis worker per worker key ([`backend`], [`attempt`]) over the services
-//! of a [`registry`]: built-in ones ([`technical_seo`], [`vitals_monitor`], [`builtin::noop`]) and external ones
+//! of a [`registry`]: built-in ones ([`technical_seo`], [`vitals_monitor`], [`serp_intelligence`], [`competitive_intelligence`], [`builtin::noop`]) and external ones
 //! ([`http_worker`]).
 //!
 //! Deliberately absent: adapters (queue and HTTP come in through ports), retries (the core decides about them), and
@@ -14,12 +14,14 @@ pub mod backend;
 pub mod borders;
 pub mod builtin;
 mod bypass;
+pub mod competitive_intelligence;
 pub mod http_worker;
 mod leases;
 mod outage;
 mod panics;
 pub mod registry;
 pub mod runner;
+pub mod serp_intelligence;
 pub mod service;
 pub mod site;
 pub mod technical_seo;

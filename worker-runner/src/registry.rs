@@ -13,6 +13,7 @@ use hermes_core::ports::http::Reach;
 
 use crate::builtin::external::External;
 use crate::builtin::noop::Noop;
+use crate::builtin::search::{CompetitiveIntelligence, SerpIntelligence};
 use crate::builtin::sites::{TechnicalSeo, VitalsMonitor};
 use crate::builtin::unconfigured::Unconfigured;
 use crate::http_worker::WorkerConfig;
@@ -25,8 +26,12 @@ pub const CRAWL_RENDER: &str = "crawl_render";
 pub const CORE_WEB_VITALS: &str = "core_web_vitals";
 /// Worker key of [`Noop`].
 pub const NOOP: &str = "noop";
-/// Worker keys of the shipped plans that need a provider.
-pub const NEED_PROVIDER: [&str; 3] = ["serp_intel", "backlink_authority", "competitive_snapshot"];
+/// Worker key of the built-in search.
+pub const SERP_INTEL: &str = "serp_intel";
+/// Worker key of the built-in comparison with competitors.
+pub const COMPETITIVE_SNAPSHOT: &str = "competitive_snapshot";
+/// Worker keys of the shipped plans that need an external worker.
+pub const NEED_PROVIDER: [&str; 1] = ["backlink_authority"];
 
 /// Variables that end like this configure an external worker.
 const BASE_URL_SUFFIX: &str = "_BASE_URL";
@@ -110,7 +115,8 @@ impl fmt::Debug for Registry {
 /// `environment` configures (`MY_WORKER_BASE_URL` configures `my_worker`).
 #[must_use]
 pub fn all_servable(environment: &BTreeMap<String, String>) -> Vec<WorkerKey> {
-    let shipped = [CRAWL_RENDER, CORE_WEB_VITALS, NOOP].into_iter().chain(NEED_PROVIDER);
+    let shipped =
+        [CRAWL_RENDER, CORE_WEB_VITALS, SERP_INTEL, COMPETITIVE_SNAPSHOT, NOOP].into_iter().chain(NEED_PROVIDER);
     let mut keys: BTreeSet<WorkerKey> =
         shipped.map(|key| key.parse().expect("the names above are worker keys")).collect();
     let configured = environment
@@ -137,6 +143,11 @@ fn builtin(key: &WorkerKey, equipment: &Equipment) -> Option<Arc<dyn Service>> {
         NOOP => Some(Arc::new(Noop)),
         CRAWL_RENDER => Some(Arc::new(TechnicalSeo { reach: equipment.reach })),
         CORE_WEB_VITALS => Some(Arc::new(VitalsMonitor { reach: equipment.reach })),
+        COMPETITIVE_SNAPSHOT => Some(Arc::new(CompetitiveIntelligence { reach: equipment.reach })),
+        SERP_INTEL => {
+            let environment = Arc::new(equipment.environment.clone());
+            Some(Arc::new(SerpIntelligence { environment, reach: equipment.reach }))
+        }
         name if NEED_PROVIDER.contains(&name) => Some(Arc::new(Unconfigured::new(WorkerConfig::missing(key)))),
         _ => None,
     }

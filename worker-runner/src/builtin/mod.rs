@@ -2,5 +2,6 @@
 
 pub mod external;
 pub mod noop;
+pub mod search;
 pub mod sites;
 pub mod unconfigured;

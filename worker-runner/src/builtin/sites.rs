@@ -1,5 +1,7 @@
 //! The services that read a website, as services: `technical-seo` and `vitals-monitor`.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use hermes_core::Json;
 use hermes_core::ports::http::Reach;
@@ -59,19 +61,28 @@ impl Service for VitalsMonitor {
     }
 }
 
-fn params(attempt: &AttemptContext<'_>) -> Value {
+pub(super) fn params(attempt: &AttemptContext<'_>) -> Value {
     attempt.job.params.read().expect("the JSON was checked when it was read")
 }
 
 fn outcome(measured: Result<Measurement, SiteError>) -> ServiceOutcome {
     match measured {
         Ok(measurement) => ServiceOutcome::Completed(Json::of(&measurement)),
-        Err(error) => ServiceOutcome::Failed {
-            error: ServiceError::new(class(&error), error.to_string()),
-            retryable: error.retryable(),
-            retry_after_ms: error.retry_after().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-        },
+        Err(error) => failed(&error),
     }
+}
+
+/// A failure that a site caused.
+pub(super) fn failed(error: &SiteError) -> ServiceOutcome {
+    ServiceOutcome::Failed {
+        error: ServiceError::new(class(error), error.to_string()),
+        retryable: error.retryable(),
+        retry_after_ms: error.retry_after().map(in_ms),
+    }
+}
+
+pub(super) fn in_ms(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What kind of failure it is, told by the remedy.
@@ -100,8 +111,6 @@ fn by_status(status: u16) -> ErrorClass {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use hermes_core::ports::http::HttpError;
 
     use super::*;

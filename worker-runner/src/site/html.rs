@@ -3,6 +3,7 @@
 //! Deliberately absent: judgements. What is missing, long, repeated or wrong is decided where all pages are known.
 
 mod links;
+pub mod reading;
 mod structured;
 mod walk;
 

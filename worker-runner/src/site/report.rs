@@ -52,13 +52,28 @@ fn cut(text: &str) -> String {
 }
 
 /// The signals and warnings of one measurement.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
     signals: Vec<Signal>,
     warnings: Vec<Warning>,
+    method: Method,
+    quality: f64,
+}
+
+impl Default for Report {
+    /// A report of what our own crawler reads.
+    fn default() -> Self {
+        Self { signals: Vec::new(), warnings: Vec::new(), method: Method::Crawl, quality: CRAWL_QUALITY }
+    }
 }
 
 impl Report {
+    /// How the signals from here on were obtained, and how far they can be trusted (0 to 1).
+    pub fn trust(&mut self, method: Method, quality: f64) {
+        self.method = method;
+        self.quality = quality;
+    }
+
     /// A value without evidence.
     pub fn fact(&mut self, id: &str, value: impl Into<Value>) {
         self.push(id, value.into(), None, Findings::new());
@@ -71,8 +86,8 @@ impl Report {
             value,
             reason: None,
             n,
-            method: Method::Crawl,
-            quality: CRAWL_QUALITY,
+            method: self.method,
+            quality: self.quality,
             evidence: found.evidence(),
         });
     }

@@ -70,7 +70,7 @@ pub(super) fn extract(html: &str, page: &Url) -> PageFacts {
 ///
 /// Parsing costs time by depth, so that a page of nothing but `<div>` would keep a core busy for hours. Browsers stop
 /// nesting at 512; here the rest of such a page is dropped, and so is that of a page which takes too long.
-fn parse(html: &str) -> (Html, bool) {
+pub(super) fn parse(html: &str) -> (Html, bool) {
     let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
     let options = ParseOpts { tree_builder, ..ParseOpts::default() };
     let mut parser = driver::parse_document(HtmlTreeSink::new(Html::new_document()), options);
@@ -90,7 +90,7 @@ fn parse(html: &str) -> (Html, bool) {
 }
 
 /// The URL against which the page's links are resolved: the first `<base href>`, else the page's own.
-fn base(document: &Html, page: &Url) -> Url {
+pub(super) fn base(document: &Html, page: &Url) -> Url {
     document
         .root_element()
         .descendent_elements()
