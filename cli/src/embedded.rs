@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use hermes_adapters::browser::Chromium;
 use hermes_adapters::entropy::{SystemEntropy, process_id};
 use hermes_adapters::memory::MemoryQueue;
 use hermes_adapters::settings::{Api, Worker};
@@ -148,7 +149,9 @@ fn start_workers(
     let stop = CancellationToken::new();
     let keys = if worker.keys.is_empty() { all_servable(environment) } else { worker.keys };
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
-    let registry = Registry::for_keys(&keys, &Equipment::new(environment.clone(), reach))?;
+    let browser = Arc::new(Chromium::find(environment));
+    let equipment = Equipment::new(environment.clone(), reach).with_browser(browser);
+    let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
     let ports = Ports { queue: queue.worker(identity), http, entropy: Arc::new(SystemEntropy) };
     let options = RunnerOptions { concurrency: worker.concurrency, grace: worker.grace, ..RunnerOptions::new(keys) };

@@ -1,18 +1,19 @@
 //! The crawler against sites that nobody here wrote: Debian's `python3.11-doc` and `mkdocs-doc`, served by nginx. Its
 //! counts must equal those of `independent_parse/count.py`, which shares no code with it.
 //!
-//! Needs the Debian packages `nginx-light`, `python3-lxml`, `python3.11-doc` and `mkdocs-doc`.
+//! Needs the Debian packages `nginx-light`, `python3-lxml`, `python3.11-doc`, `mkdocs-doc` and `chromium`.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use hermes_adapters::browser::Chromium;
 use hermes_adapters::http::HttpClient;
 use hermes_core::ports::http::Reach;
-use hermes_diagnosis::signal::{Measurement, Signal};
+use hermes_diagnosis::signal::{Measurement, MeasurementStatus, Method, Signal};
 use hermes_worker_runner::technical_seo::{CrawlOptions, audit};
-use hermes_worker_runner::vitals_monitor::{VitalsOptions, measure};
+use hermes_worker_runner::vitals_monitor::{Instruments, VitalsOptions, measure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -155,7 +156,9 @@ async fn the_bytes_of_a_real_home_page_are_those_of_its_files() {
     let options = VitalsOptions::from_params(&Value::Null, Reach::Any).expect("valid");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
     let url = server.url();
-    let measurement = measure(&http, &url.parse().expect("valid"), &options, deadline).await.expect("nginx answers");
+    let instruments = Instruments::plain(&http);
+    let measurement =
+        measure(instruments, &url.parse().expect("valid"), &options, deadline).await.expect("nginx answers");
     let bytes = signal(&measurement, "vitals.page_bytes");
     let evidence = bytes.evidence.as_ref().expect("the page itself at least");
     assert!(evidence.total > 5 && evidence.total == evidence.items.len() as u64, "{evidence:?}");
@@ -167,4 +170,29 @@ async fn the_bytes_of_a_real_home_page_are_those_of_its_files() {
     assert_eq!(bytes.value, on_disk.sum::<u64>());
     assert_eq!(signal(&measurement, "vitals.http_version").value, "HTTP/1.1");
     assert_eq!(signal(&measurement, "vitals.asset_error_ratio").value, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_home_page_is_measured_in_a_browser_and_over_plain_http() {
+    let server = Nginx::serve(MKDOCS_DOC);
+    let http = HttpClient::new().expect("an HTTP client can be made");
+    let browser = Chromium::find(&std::env::vars().collect());
+    let instruments = Instruments { browser: Some(&browser), ..Instruments::plain(&http) };
+    let options = VitalsOptions::from_params(&Value::Null, Reach::Any).expect("valid");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(900);
+    let found = measure(instruments, &server.url().parse().expect("valid"), &options, deadline).await.expect("answers");
+    assert_eq!(found.status, MeasurementStatus::Ok, "{:?}", found.warnings);
+    let number = |id| signal(&found, id).value.as_f64().unwrap_or_else(|| panic!("{id} is no number"));
+    assert_eq!(number("vitals.lab_runs"), 3.0);
+    assert!(number("vitals.lab_fcp_ms") <= number("vitals.lab_lcp_ms"));
+    // The phone waits for its network, the desktop computer does not.
+    assert!(number("vitals.desktop_lcp_ms") < number("vitals.lab_lcp_ms"));
+    assert!(number("vitals.lab_ttfb_ms") < number("vitals.lab_fcp_ms"));
+    assert!((0.0..=100.0).contains(&number("vitals.lab_score")));
+    assert!(number("vitals.js_bytes") > 0.0 && number("vitals.transfer_bytes") > number("vitals.js_bytes"));
+    // Nothing was compressed: what the browser received is what plain HTTP read, and heads beside it.
+    assert!(number("vitals.transfer_bytes") >= number("vitals.page_bytes"));
+    for (id, method) in [("vitals.lab_lcp_ms", Method::Lab), ("vitals.page_bytes", Method::Crawl)] {
+        assert_eq!(signal(&found, id).method, method);
+    }
 }

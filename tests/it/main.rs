@@ -20,3 +20,4 @@ mod simulation;
 mod store;
 mod store_faults;
 mod tidy;
+mod vitals;

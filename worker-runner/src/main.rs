@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Parser;
+use hermes_adapters::browser::Chromium;
 use hermes_adapters::entropy::{SystemEntropy, process_id};
 use hermes_adapters::http::HttpClient;
 use hermes_adapters::redis::RedisQueue;
@@ -25,7 +26,9 @@ async fn main() -> anyhow::Result<()> {
     let (worker, environment) = (settings.worker, environment());
     let keys = if worker.keys.is_empty() { all_servable(&environment) } else { worker.keys };
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
-    let registry = Registry::for_keys(&keys, &Equipment::new(environment, reach))?;
+    let browser = Arc::new(Chromium::find(&environment));
+    let equipment = Equipment::new(environment, reach).with_browser(browser);
+    let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
     let queue = RedisQueue::connect_with(&settings.redis.options(settings.queue, &identity)).await?;
     let queue = Arc::new(queue);

@@ -9,7 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use hermes_core::WorkerKey;
+use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::Reach;
+use hermes_core::wire::{ErrorClass, ServiceError};
 
 use crate::builtin::external::External;
 use crate::builtin::noop::Noop;
@@ -19,6 +21,7 @@ use crate::builtin::unconfigured::Unconfigured;
 use crate::http_worker::WorkerConfig;
 use crate::http_worker::config::variables;
 use crate::service::Service;
+use crate::vitals_monitor::field::Crux;
 
 /// Worker key of the built-in crawler.
 pub const CRAWL_RENDER: &str = "crawl_render";
@@ -43,13 +46,21 @@ pub struct Equipment {
     pub environment: BTreeMap<String, String>,
     /// Which addresses the built-in services may fetch from; an external worker is called wherever its operator put it.
     pub reach: Reach,
+    /// A browser, if there is one.
+    pub browser: Option<Arc<dyn Browser>>,
 }
 
 impl Equipment {
     /// Nothing but variables and a reach.
     #[must_use]
     pub fn new(environment: BTreeMap<String, String>, reach: Reach) -> Self {
-        Self { environment, reach }
+        Self { environment, reach, browser: None }
+    }
+
+    /// The same with a browser.
+    #[must_use]
+    pub fn with_browser(self, browser: Arc<dyn Browser>) -> Self {
+        Self { browser: Some(browser), ..self }
     }
 }
 
@@ -142,7 +153,7 @@ fn builtin(key: &WorkerKey, equipment: &Equipment) -> Option<Arc<dyn Service>> {
     match key.as_str() {
         NOOP => Some(Arc::new(Noop)),
         CRAWL_RENDER => Some(Arc::new(TechnicalSeo { reach: equipment.reach })),
-        CORE_WEB_VITALS => Some(Arc::new(VitalsMonitor { reach: equipment.reach })),
+        CORE_WEB_VITALS => Some(vitals_monitor(equipment)),
         COMPETITIVE_SNAPSHOT => Some(Arc::new(CompetitiveIntelligence { reach: equipment.reach })),
         SERP_INTEL => {
             let environment = Arc::new(equipment.environment.clone());
@@ -150,6 +161,14 @@ fn builtin(key: &WorkerKey, equipment: &Equipment) -> Option<Arc<dyn Service>> {
         }
         name if NEED_PROVIDER.contains(&name) => Some(Arc::new(Unconfigured::new(WorkerConfig::missing(key)))),
         _ => None,
+    }
+}
+
+fn vitals_monitor(equipment: &Equipment) -> Arc<dyn Service> {
+    match Crux::configured(&equipment.environment) {
+        Ok(crux) => Arc::new(VitalsMonitor { reach: equipment.reach, browser: equipment.browser.clone(), crux }),
+        // Wrong configuration fails the service, not the process: the other workers go on.
+        Err(why) => Arc::new(Unconfigured::new(ServiceError::new(ErrorClass::NotConfigured, why))),
     }
 }
 

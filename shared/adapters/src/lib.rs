@@ -1,5 +1,6 @@
 //! All I/O of Hermes: the ports of the core over real stores, queues and networks.
 
+pub mod browser;
 pub mod entropy;
 pub mod http;
 pub mod memory;

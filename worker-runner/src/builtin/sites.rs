@@ -1,9 +1,11 @@
 //! The services that read a website, as services: `technical-seo` and `vitals-monitor`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hermes_core::Json;
+use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::Reach;
 use hermes_core::wire::{ErrorClass, ServiceError};
 use hermes_diagnosis::signal::Measurement;
@@ -12,10 +14,13 @@ use serde_json::Value;
 use crate::service::{AttemptContext, Service, ServiceOutcome};
 use crate::site::SiteError;
 use crate::technical_seo::{self, CrawlOptions};
-use crate::vitals_monitor::{self, VitalsOptions};
+use crate::vitals_monitor::field::Crux;
+use crate::vitals_monitor::{self, Instruments, VitalsOptions};
 
 /// Sites at a time: reading pages takes memory and processor time.
 const SITES_AT_A_TIME: usize = 8;
+/// The same where a browser loads them: one page at a time on a machine, while others are read over plain HTTP.
+const BROWSED_AT_A_TIME: usize = 3;
 
 /// Crawls a site; worker key `crawl_render`.
 #[derive(Clone, Copy, Debug)]
@@ -25,10 +30,14 @@ pub struct TechnicalSeo {
 }
 
 /// Measures how a site loads; worker key `core_web_vitals`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct VitalsMonitor {
     /// Which addresses may be fetched from.
     pub reach: Reach,
+    /// A browser, if this process has one.
+    pub browser: Option<Arc<dyn Browser>>,
+    /// An account of the Chrome UX Report, if one is configured.
+    pub crux: Option<Crux>,
 }
 
 #[async_trait]
@@ -49,15 +58,17 @@ impl Service for TechnicalSeo {
 #[async_trait]
 impl Service for VitalsMonitor {
     async fn run(&self, attempt: &AttemptContext<'_>) -> ServiceOutcome {
+        let instruments =
+            Instruments { http: attempt.http, browser: self.browser.as_deref(), crux: self.crux.as_ref() };
         let measured = match VitalsOptions::from_params(&params(attempt), self.reach) {
-            Ok(options) => vitals_monitor::measure(attempt.http, &attempt.job.domain, &options, attempt.deadline).await,
+            Ok(options) => vitals_monitor::measure(instruments, &attempt.job.domain, &options, attempt.deadline).await,
             Err(error) => Err(error),
         };
         outcome(measured)
     }
 
     fn concurrency(&self) -> usize {
-        SITES_AT_A_TIME
+        if self.browser.is_some() { BROWSED_AT_A_TIME } else { SITES_AT_A_TIME }
     }
 }
 

@@ -126,6 +126,15 @@ impl Report {
         }
     }
 
+    /// Says how the last signal was obtained, and how far it is trusted; without it, our crawler read it.
+    pub fn qualify(&mut self, method: Method, quality: f64) {
+        if let Some(signal) = self.signals.last_mut() {
+            signal.method = method;
+            // Two decimals: more would claim more than is known.
+            signal.quality = (quality.clamp(0.0, 1.0) * 100.0).round() / 100.0;
+        }
+    }
+
     /// Something that the reader of the signals should know.
     pub fn warn(&mut self, code: &str, detail: impl Into<String>) {
         self.warnings.push(Warning { code: code.to_owned(), detail: cut(&detail.into()) });

@@ -1,13 +1,21 @@
-//! vitals-monitor in its first form: how the home page and its assets are delivered, over plain HTTP.
-//!
-//! It measures time to first byte, bytes, compression, protocol and caching. What needs a browser (LCP, CLS, TBT) and
-//! what needs the data of real users is not measured, so that every measurement is `partial` and carries the warning
-//! `no_browser`.
+//! vitals-monitor: how the home page loads. In a browser of this machine where there is one, over plain HTTP in any case,
+//! and what real users saw where there is a key for the Chrome UX Report.
 //!
 //! | signal | meaning |
 //! |---|---|
-//! | `vitals.lab_available` | always `false`: there is no browser |
-//! | `vitals.http_ttfb_ms` | median time to the first byte of the home page |
+//! | `vitals.lab_available` | whether the page was measured in a browser as a phone |
+//! | `vitals.lab_runs` | loads as a phone that the figures are medians of |
+//! | `vitals.lab_fcp_ms`, `vitals.lab_lcp_ms`, `vitals.lab_ttfb_ms` | first and largest contentful paint, first byte |
+//! | `vitals.lab_tbt_ms` | total blocking time; depends on the machine, hence trusted little |
+//! | `vitals.lab_cls` | layout shift |
+//! | `vitals.lab_score`, `vitals.lab_spread` | performance score without a speed index; spread of the largest paint |
+//! | `vitals.lcp_dominant_part` | what most of the time until the largest paint went into |
+//! | `vitals.render_blocking_ms` | how long rendering waited for style sheets and scripts |
+//! | `vitals.transfer_bytes`, `vitals.js_bytes`, `vitals.lab_requests` | what was transferred, of it JavaScript; requests |
+//! | `vitals.dom_elements`, `vitals.unsized_images`, `vitals.console_errors` | what the page is like |
+//! | `vitals.desktop_*` | the same paints and score as a desktop computer |
+//! | `vitals.field_*` | what real users saw ([`field`]) |
+//! | `vitals.http_ttfb_ms` | median time to the first byte of the home page, over plain HTTP |
 //! | `vitals.http_version` | protocol of the home page, `HTTP/1.1`, `HTTP/2.0` … |
 //! | `vitals.home_redirects` | redirects from the address given to the home page |
 //! | `vitals.page_bytes` | bytes of the page and its assets on the same host, after decompression |
@@ -18,18 +26,21 @@
 //! | `vitals.asset_uncompressed_ratio` | texts (HTML, CSS, JavaScript, SVG, JSON) of 1,400 bytes and more without compression |
 //! | `vitals.asset_uncached_ratio` | assets that browsers may not keep for a day |
 //!
-//! Deliberately absent: assets of other hosts (they are named and counted, not fetched), and what only shows in a
-//! browser, such as requests by scripts.
+//! The part over plain HTTP fetches no assets of other hosts (they are named and counted). A measurement is `partial`
+//! where the browser did not load the page as often as it should.
 
 mod assets;
 mod delivery;
+pub mod field;
+mod lab;
 mod signals;
 
 use std::time::Duration;
 
 use hermes_core::Domain;
+use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::{Http, Method, Reach, Response};
-use hermes_diagnosis::signal::Measurement;
+use hermes_diagnosis::signal::{Measurement, MeasurementStatus};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -42,11 +53,19 @@ use crate::site::fetch::{Fetcher, PAGE_BYTES_MAX};
 use crate::site::home;
 use crate::site::html;
 use crate::site::params;
+use crate::site::report::Report;
+use field::Crux;
+
+pub use lab::LOADS;
 
 /// Time before the deadline in which nothing is fetched any more, at most.
 pub const REPORT_RESERVE: Duration = Duration::from_secs(1);
 /// The same as a share of the time there is: one part in this many, where that is shorter.
 const REPORT_RESERVE_PARTS: u32 = 10;
+/// Name of this service as a provider of signals, where the browser measured all that it should.
+const BROWSER_PROVIDER: &str = "builtin-browser-vitals";
+/// The share of the time that the browser may have, in parts of ten; the rest is for what is fetched over plain HTTP.
+const LAB_TENTHS: u32 = 8;
 /// Most assets that a plan can ask for.
 pub const ASSETS_MAX: usize = 200;
 /// Most samples of the time to first byte that a plan can ask for.
@@ -115,13 +134,32 @@ struct Page {
     ttfb_ms: Vec<u64>,
 }
 
+/// What a measurement is made with.
+#[derive(Clone, Copy)]
+pub struct Instruments<'a> {
+    /// Outgoing HTTP.
+    pub http: &'a dyn Http,
+    /// A browser, if this process has one.
+    pub browser: Option<&'a dyn Browser>,
+    /// An account of the Chrome UX Report, if one is configured.
+    pub crux: Option<&'a Crux>,
+}
+
+impl<'a> Instruments<'a> {
+    /// Nothing but HTTP.
+    #[must_use]
+    pub fn plain(http: &'a dyn Http) -> Self {
+        Self { http, browser: None, crux: None }
+    }
+}
+
 /// Measures the home page of a site. Ends [`REPORT_RESERVE`] (or a tenth of the time) before `deadline`, with what it
 /// has by then.
 ///
 /// # Errors
 /// The home page could not be read: see [`SiteError`], and [`SiteError::retryable`].
 pub async fn measure(
-    http: &dyn Http,
+    instruments: Instruments<'_>,
     domain: &Domain,
     options: &VitalsOptions,
     deadline: Instant,
@@ -129,11 +167,16 @@ pub async fn measure(
     let left = deadline.saturating_duration_since(Instant::now());
     let stop_at = deadline - REPORT_RESERVE.min(left / REPORT_RESERVE_PARTS);
     let first = domain.seeds().first().expect("a domain has at least one seed");
-    let fetcher = Fetcher::new(http, options.reach, options.distance(first), stop_at);
+    let fetcher = Fetcher::new(instruments.http, options.reach, options.distance(first), stop_at);
     let found = home::find(&fetcher, domain.seeds()).await?;
     let response = found.page()?.clone();
     if !(200..=299).contains(&response.status) {
         return Err(SiteError::ErrorPage { url: found.url.to_string(), status: response.status });
+    }
+    let mut report = Report::default();
+    let is_complete = in_browser(instruments.browser, &found.url, options.reach, stop_at, &mut report).await;
+    if let Some(crux) = instruments.crux {
+        in_field(crux, instruments.http, &found.url, stop_at, &mut report).await;
     }
     let fetcher = fetcher.at_distance(options.distance(&found.url));
     let mut ttfb_ms = vec![response.ttfb_ms];
@@ -148,7 +191,39 @@ pub async fn measure(
     let page = Page { url: found.url.clone(), redirects: found.hops.len(), response, ttfb_ms };
     let named = named_assets(&page).await;
     let fetched = assets::fetch(&fetcher, &found.robots, &page.url, &named, options.assets).await;
-    Ok(signals::measure(&page, &named, &fetched))
+    signals::measure(&mut report, &page, &named, &fetched);
+    let status = if is_complete { MeasurementStatus::Ok } else { MeasurementStatus::Partial };
+    Ok(report.finish(if is_complete { BROWSER_PROVIDER } else { signals::PROVIDER }, status, None))
+}
+
+/// Lets the browser load the page; tells whether it did so as often as it should.
+async fn in_browser(
+    browser: Option<&dyn Browser>,
+    url: &Url,
+    reach: Reach,
+    stop_at: Instant,
+    report: &mut Report,
+) -> bool {
+    let lab = match browser {
+        Some(browser) => {
+            let left = stop_at.saturating_duration_since(Instant::now());
+            lab::run(browser, url, reach, Instant::now() + left * LAB_TENTHS / 10).await
+        }
+        None => lab::Lab::missing("this process was started without one"),
+    };
+    if lab.mobile.is_empty() {
+        report.warn("no_browser", "measured over plain HTTP alone: LCP, CLS and TBT need a browser");
+    }
+    lab::signals::report(report, url, &lab);
+    lab::signals::is_complete(&lab)
+}
+
+async fn in_field(crux: &Crux, http: &dyn Http, url: &Url, stop_at: Instant, report: &mut Report) {
+    if is_private_by_name(url) {
+        report.unknown("vitals.field_available", "the site is not on the public web");
+    } else {
+        crux.report(http, url, report, stop_at).await;
+    }
 }
 
 /// The distinct assets that the HTML of the page names, in order.

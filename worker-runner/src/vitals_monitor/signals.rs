@@ -1,6 +1,5 @@
-//! From deliveries to `vitals.*` signals.
+//! From deliveries over plain HTTP to `vitals.*` signals.
 
-use hermes_diagnosis::signal::{Measurement, MeasurementStatus};
 use serde_json::json;
 
 use super::Page;
@@ -9,28 +8,23 @@ use super::delivery::Delivery;
 use crate::site::html::{Asset, AssetKind};
 use crate::site::report::{Findings, Report, median};
 
-/// Name of this service as a provider of signals.
-const PROVIDER: &str = "builtin-http-vitals";
+/// Name of this service as a provider of signals, where a browser did not measure all that it should.
+pub(super) const PROVIDER: &str = "builtin-http-vitals";
 /// Bytes below which compressing a text gains nothing: it fits into one packet.
 const COMPRESSIBLE_BYTES_MIN: u64 = 1_400;
 /// Seconds that browsers should be allowed to keep an asset: a day.
 const FRESH_SECONDS_MIN: u64 = 24 * 60 * 60;
 
-pub(super) fn measure(page: &Page, named: &[Asset], assets: &Assets) -> Measurement {
-    let mut report = Report::default();
-    report.fact("vitals.lab_available", false);
-    report
-        .warn("no_browser", "measured over plain HTTP: LCP, CLS, TBT and INP need a browser or the data of real users");
-    home(&mut report, page, named);
-    bytes(&mut report, page, assets);
-    deliveries(&mut report, page, assets);
+pub(super) fn measure(report: &mut Report, page: &Page, named: &[Asset], assets: &Assets) {
+    home(report, page, named);
+    bytes(report, page, assets);
+    deliveries(report, page, assets);
     if assets.foreign > 0 {
         report.warn("foreign_assets", format!("{} assets on other hosts were not fetched", assets.foreign));
     }
     if assets.left_out > 0 {
         report.warn("assets_left_out", format!("{} assets were not fetched", assets.left_out));
     }
-    report.finish(PROVIDER, MeasurementStatus::Partial, None)
 }
 
 fn home(report: &mut Report, page: &Page, named: &[Asset]) {

@@ -7,7 +7,7 @@ use crate::site::fake::FakeSite;
 async fn measured(site: &FakeSite, domain: &str, params: Value) -> Result<Measurement, SiteError> {
     let domain: Domain = domain.parse().expect("valid");
     let options = VitalsOptions::from_params(&params, Reach::Any).expect("valid");
-    measure(site, &domain, &options, Instant::now() + Duration::from_secs(60)).await
+    measure(Instruments::plain(site), &domain, &options, Instant::now() + Duration::from_secs(60)).await
 }
 
 fn signal<'a>(measurement: &'a Measurement, id: &str) -> &'a Signal {
@@ -45,7 +45,7 @@ async fn the_home_page_and_its_assets_are_measured_in_part() {
     let site = shop();
     let found = measured(&site, "http://127.0.0.1", json!({})).await.expect("reachable");
     assert_eq!(found.status, MeasurementStatus::Partial);
-    assert_eq!(warnings(&found), ["no_browser", "foreign_assets"]);
+    assert_eq!(warnings(&found), ["no_browser", "browser_failed", "foreign_assets"]);
     let page = 230;
     for (id, expected) in [
         ("vitals.lab_available", json!(false)),
@@ -102,7 +102,8 @@ async fn a_measurement_that_runs_out_of_time_reports_what_it_has_before_the_dead
     let site = FakeSite::new().page("http://a.test/", &images);
     let domain: Domain = "http://a.test".parse().expect("valid");
     let deadline = Instant::now() + Duration::from_secs(5);
-    let found = measure(&site, &domain, &VitalsOptions::default(), deadline).await.expect("reachable");
+    let found =
+        measure(Instruments::plain(&site), &domain, &VitalsOptions::default(), deadline).await.expect("reachable");
     assert!(Instant::now() < deadline);
     assert!(warnings(&found).contains(&"assets_left_out"));
 }

@@ -42,7 +42,7 @@ pub const HEADERS_BYTES_MAX: u32 = 128 * 1_024;
 /// The fields that the adapter owns, and those that describe one connection.
 const OWN_HEADERS: [&str; 5] = ["host", "content-length", "accept-encoding", "connection", "transfer-encoding"];
 /// Fields whose values are kept out of HTTP/2's shared compression tables and of debug output.
-const SENSITIVE_HEADERS: [&str; 3] = ["authorization", "cookie", "x-api-key"];
+const SENSITIVE_HEADERS: [&str; 4] = ["authorization", "cookie", "x-api-key", "x-goog-api-key"];
 
 /// The client could not be built. Completes "failed to …"; the process should not start.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! The ports: what the engine and the workers need from the world, as traits. Adapters implement them.
 
+pub mod browser;
 pub mod entropy;
 pub mod http;
 pub mod queue;
