@@ -76,7 +76,8 @@ async fn a_process_that_is_killed_leaves_no_browser_behind() {
 
     asked.notified().await;
     let name = temporary.path().display().to_string();
-    let started = processes().into_iter().filter(|(_, _, arguments)| arguments.contains(&format!("--user-data-dir={name}")));
+    let started =
+        processes().into_iter().filter(|(_, _, arguments)| arguments.contains(&format!("--user-data-dir={name}")));
     let groups: Vec<String> = started.map(|(_, group, _)| group).collect();
     assert!(!groups.is_empty(), "a browser runs");
     up.kill().await;

@@ -61,7 +61,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lock_that_another_process_has_is_waited_for_and_no_longer_than_there_is_time() {
-        let path = std::env::temp_dir().join(format!("hermes-gate-{}", uuid::Uuid::new_v4()));
+        let path = std::env::temp_dir().join(format!("hermes-gate-{}", crate::entropy::process_id()));
         let held = open(path.clone()).expect("a file");
         held.try_lock().expect("nobody else knows it");
         let soon = Instant::now() + Duration::from_millis(150);

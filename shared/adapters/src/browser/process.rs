@@ -19,7 +19,6 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 use tracing::warn;
-use uuid::Uuid;
 
 use super::Failure;
 use super::pipe::Pipe;
@@ -161,7 +160,7 @@ fn spawn(program: &Path, folder: &Path, more_flags: &[String], proxy: Option<u16
 
 /// A folder that only its owner can enter.
 fn fresh_folder() -> std::io::Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("hermes-browser-{}", Uuid::new_v4().simple()));
+    let folder = std::env::temp_dir().join(format!("hermes-browser-{:032x}", rand::random::<u128>()));
     DirBuilder::new().mode(0o700).create(&folder)?;
     Ok(folder)
 }

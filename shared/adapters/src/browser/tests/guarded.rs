@@ -68,7 +68,14 @@ fn attack(port: u16, udp: u16) -> String {
         "rebind.test",
         "169.254.169.254",
     ];
-    let mut page = String::from("<!doctype html><p>hello");
+    // First, so that no resource that hangs keeps it from being tried.
+    let mut page = String::from(
+        "<!doctype html><p>hello<script>console.error(isSecureContext, `${typeof WebTransport}`);\
+         const peer = new RTCPeerConnection({iceServers: [{urls: ['stun:127.0.0.1:UDP', 'stun:localhost:UDP']},\
+         {urls: ['turn:127.0.0.1:UDP', 'turn:127.0.0.1:PORT?transport=tcp'], username: 'a', credential: 'b'}]});\
+         peer.createDataChannel('x'); peer.createOffer().then(offer => peer.setLocalDescription(offer));\
+         new WebTransport('https://127.0.0.1:UDP/').ready.catch(() => 0);</script>",
+    );
     for host in hosts {
         let target = format!("{host}:{port}");
         page.push_str(&format!(
@@ -78,15 +85,11 @@ fn attack(port: u16, udp: u16) -> String {
              <object data='http://{target}/o'></object><script>\
              fetch('http://{target}/fetch', {{mode: 'no-cors'}}).catch(() => 0); new WebSocket('ws://{target}/ws');\
              new EventSource('http://{target}/es'); navigator.sendBeacon('http://{target}/beacon', 'x');\
-             new Image().src = 'https://{target}/tls'; try {{ new WebTransport('https://{host}:{udp}/'); }} catch {{}}</script>"
+             new Image().src = 'https://{target}/tls'; try {{ new WebTransport('https://{host}:{udp}/').ready.catch(() => 0); }} catch {{}}</script>"
         ));
     }
     page.push_str("<img src=/redirect><iframe src=/redirect></iframe><script>fetch('/redirect', {mode: 'no-cors'}).catch(() => 0);\
-        new Worker(URL.createObjectURL(new Blob([`fetch('http://127.0.0.1:PORT/worker', {mode: 'no-cors'})`])));\
-        const peer = new RTCPeerConnection({iceServers: [{urls: ['stun:127.0.0.1:UDP', 'stun:localhost:UDP']},\
-            {urls: ['turn:127.0.0.1:UDP', 'turn:127.0.0.1:PORT?transport=tcp'], username: 'a', credential: 'b'}]});\
-        console.error(isSecureContext, `${typeof WebTransport}`);\
-        peer.createDataChannel('x'); peer.createOffer().then(offer => peer.setLocalDescription(offer));</script>");
+        new Worker(URL.createObjectURL(new Blob([`fetch('http://127.0.0.1:PORT/worker', {mode: 'no-cors'})`])));</script>");
     page.replace("PORT", &port.to_string()).replace("UDP", &udp.to_string())
 }
 
