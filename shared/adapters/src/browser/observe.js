@@ -2,7 +2,7 @@
 // It keeps what the browser reports about its own work; `collect` gives it back, bounded, as JSON.
 (() => {
   if (window !== window.top) return;
-  const SHIFTS_MAX = 3000, TASKS_MAX = 2000, RESOURCES_MAX = 1000, TEXT_MAX = 120, URL_MAX = 500, LISTED_MAX = 20;
+  const SHIFTS_MAX = 3000, TASKS_MAX = 2000, RESOURCES_MAX = 1000, TEXT_MAX = 120, URL_MAX = 500, LISTED_MAX = 20, PAINT_WAIT_MS = 10000;
   const shifts = [], tasks = [], resources = [], observers = [];
   let fcp = null, lcp = null, busyUntil = 0;
 
@@ -58,7 +58,11 @@
     } catch { return false; }
   };
 
-  globalThis.hermesIdle = () => Math.round(performance.now() - busyUntil);
+  // A page that was not painted yet is not idle, unless it seems to have nothing to paint.
+  globalThis.hermesIdle = () => {
+    const now = performance.now();
+    return fcp === null && now < PAINT_WAIT_MS ? -1 : Math.round(now - busyUntil);
+  };
   globalThis.hermesCollect = () => {
     for (const flush of observers) flush();
     const navigation = performance.getEntriesByType('navigation')[0];
