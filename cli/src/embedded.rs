@@ -12,9 +12,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use hermes_adapters::entropy::{SystemEntropy, process_id};
 use hermes_adapters::memory::MemoryQueue;
+use hermes_adapters::names;
+use hermes_adapters::ranks::RankFolder;
 use hermes_adapters::settings::{Api, Worker};
 use hermes_adapters::sqlite::Sqlite;
 use hermes_core::ports::http::{Http, Reach};
+use hermes_core::ports::ranks::Ranks;
 use hermes_diagnosis::RuleBook;
 use hermes_dispatcher::api::Hosts;
 use hermes_dispatcher::engine::EngineParts;
@@ -74,7 +77,7 @@ impl Embedded {
         };
         let workers = options
             .worker
-            .map(|worker| start_workers(&queue, options.http, worker, &options.environment))
+            .map(|worker| start_workers(&queue, options.http, worker, &options.environment, &options.data))
             .transpose()?;
         Ok(Self { address, store, dispatcher: start_dispatcher(parts, listener, address), workers })
     }
@@ -144,11 +147,15 @@ fn start_workers(
     http: Arc<dyn Http>,
     worker: Worker,
     environment: &BTreeMap<String, String>,
+    data: &Path,
 ) -> anyhow::Result<Part> {
     let stop = CancellationToken::new();
     let keys = if worker.keys.is_empty() { all_servable(environment) } else { worker.keys };
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
-    let registry = Registry::for_keys(&keys, &Equipment::new(environment.clone(), reach))?;
+    let names = names::equip(environment).context("failed to set up the services")?;
+    let ranks: Arc<dyn Ranks> = Arc::new(RankFolder::of(data));
+    let equipment = Equipment { names, ranks: Some(ranks), ..Equipment::new(environment.clone(), reach) };
+    let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
     let ports = Ports { queue: queue.worker(identity), http, entropy: Arc::new(SystemEntropy) };
     let options = RunnerOptions { concurrency: worker.concurrency, grace: worker.grace, ..RunnerOptions::new(keys) };

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use clap::Parser;
 use hermes_adapters::entropy::{SystemEntropy, process_id};
 use hermes_adapters::http::HttpClient;
+use hermes_adapters::names;
+use hermes_adapters::ranks::RankFolder;
 use hermes_adapters::redis::RedisQueue;
 use hermes_adapters::settings::Settings;
 use hermes_adapters::{signals, telemetry};
 use hermes_core::ports::http::Reach;
+use hermes_core::ports::ranks::Ranks;
 use hermes_worker_runner::arguments::{Arguments, environment};
 use hermes_worker_runner::{Equipment, Ports, Registry, RunnerOptions, all_servable, run};
 
@@ -25,7 +28,10 @@ async fn main() -> anyhow::Result<()> {
     let (worker, environment) = (settings.worker, environment());
     let keys = if worker.keys.is_empty() { all_servable(&environment) } else { worker.keys };
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
-    let registry = Registry::for_keys(&keys, &Equipment::new(environment, reach))?;
+    let names = names::equip(&environment)?;
+    let ranks = settings.embedded.data.as_deref().map(|data| Arc::new(RankFolder::of(data)) as Arc<dyn Ranks>);
+    let equipment = Equipment { names, ranks, ..Equipment::new(environment, reach) };
+    let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
     let queue = RedisQueue::connect_with(&settings.redis.options(settings.queue, &identity)).await?;
     let queue = Arc::new(queue);

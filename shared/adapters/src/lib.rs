@@ -1,10 +1,13 @@
 //! All I/O of Hermes: the ports of the core over real stores, queues and networks.
 
+pub mod clock;
 pub mod entropy;
 pub mod http;
 pub mod memory;
+pub mod names;
 mod poison;
 pub mod postgres;
+pub mod ranks;
 pub mod redis;
 pub mod settings;
 pub mod signals;

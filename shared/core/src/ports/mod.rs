@@ -2,5 +2,7 @@
 
 pub mod entropy;
 pub mod http;
+pub mod names;
 pub mod queue;
+pub mod ranks;
 pub mod store;
