@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hermes_adapters::settings::DatabaseUrl;
 use hermes_core::limits::AUDIT_SLACK_MS;
+use hermes_core::ports::ranks::RankList;
 use hermes_core::{Domain, PlanId, RunId, RunStatus, Timestamp, WebsiteId};
 use url::Url;
 
@@ -50,6 +51,8 @@ pub enum Command {
     Plans(Plans),
     /// Bring the schema of the configured database up to date
     Migrate,
+    /// Show the lists of domain ranks that are on this machine, or fetch them
+    Data(Data),
     /// Check that all that is stored is as it must be; reads only, also while others write
     Audit(Audit),
     /// Measure how fast it is: starts a private system of its own, or measures a running one
@@ -246,6 +249,32 @@ pub enum PlansCommand {
     },
 }
 
+/// `hermes data`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Data {
+    /// Instead of showing.
+    #[command(subcommand)]
+    pub command: Option<DataCommand>,
+    /// The data folder [default: hermes in $XDG_DATA_HOME or in ~/.local/share]
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+}
+
+/// `hermes data update`.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Fetch the lists: the head of Common Crawl's domain ranks, the Majestic Million
+    Update {
+        /// Only this one: common-crawl, majestic
+        #[arg(long, value_name = "LIST", value_parser = rank_list)]
+        list: Option<RankList>,
+        /// The data folder [default: hermes in $XDG_DATA_HOME or in ~/.local/share]
+        #[arg(long, value_name = "PATH")]
+        data: Option<PathBuf>,
+    },
+}
+
 /// `hermes audit`.
 #[derive(Args, Debug)]
 pub struct Audit {
@@ -280,6 +309,11 @@ fn which(text: &str) -> Result<Which, String> {
         return Ok(Which::Last);
     }
     text.parse().map(Which::Id).map_err(|_| "a run id has 32 hexadecimal digits; `hermes runs` lists them".to_owned())
+}
+
+fn rank_list(text: &str) -> Result<RankList, String> {
+    let named = RankList::ALL.into_iter().find(|list| list.as_str() == text);
+    named.ok_or_else(|| format!("the lists are {}", RankList::ALL.map(RankList::as_str).join(", ")))
 }
 
 fn server(text: &str) -> Result<Url, String> {
@@ -318,6 +352,7 @@ mod tests {
             "hermes audit --database mysql://x/y",
             "hermes audit --after 7",
             "hermes audit --limit 0",
+            "hermes data update --list alexa",
             "hermes bench X",
             "hermes bench T --url http://127.0.0.1:5000 --embedded",
             "hermes bench --batch 0",
@@ -327,6 +362,8 @@ mod tests {
         assert!(!refused("hermes plans validate plan.yaml"));
         assert!(!refused("hermes show last --json"));
         assert!(!refused("hermes report last -o - --format md"));
+        assert!(!refused("hermes data --data /tmp"));
+        assert!(!refused("hermes data update --list majestic --data /tmp"));
         assert!(!refused("hermes bench t L c --seconds 5"));
         assert!(!refused("hermes audit --database sqlite:hermes.db --limit 5 --json"));
     }

@@ -13,9 +13,13 @@ use anyhow::Context;
 use hermes_adapters::browser::Chromium;
 use hermes_adapters::entropy::{SystemEntropy, process_id};
 use hermes_adapters::memory::MemoryQueue;
+use hermes_adapters::names;
+use hermes_adapters::ranks::RankFolder;
 use hermes_adapters::settings::{Api, Worker};
 use hermes_adapters::sqlite::Sqlite;
+use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::{Http, Reach};
+use hermes_core::ports::ranks::Ranks;
 use hermes_diagnosis::RuleBook;
 use hermes_dispatcher::api::Hosts;
 use hermes_dispatcher::engine::EngineParts;
@@ -75,7 +79,7 @@ impl Embedded {
         };
         let workers = options
             .worker
-            .map(|worker| start_workers(&queue, options.http, worker, &options.environment))
+            .map(|worker| start_workers(&queue, options.http, worker, &options.environment, &options.data))
             .transpose()?;
         Ok(Self { address, store, dispatcher: start_dispatcher(parts, listener, address), workers })
     }
@@ -145,12 +149,16 @@ fn start_workers(
     http: Arc<dyn Http>,
     worker: Worker,
     environment: &BTreeMap<String, String>,
+    data: &Path,
 ) -> anyhow::Result<Part> {
     let stop = CancellationToken::new();
     let keys = if worker.keys.is_empty() { all_servable(environment) } else { worker.keys };
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
-    let browser = Arc::new(Chromium::find(environment));
-    let equipment = Equipment::new(environment.clone(), reach).with_browser(browser);
+    let names = names::equip(environment).context("failed to set up the services")?;
+    let ranks: Arc<dyn Ranks> = Arc::new(RankFolder::of(data));
+    let browser: Arc<dyn Browser> = Arc::new(Chromium::find(environment));
+    let equipment =
+        Equipment { names, ranks: Some(ranks), browser: Some(browser), ..Equipment::new(environment.clone(), reach) };
     let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
     let ports = Ports { queue: queue.worker(identity), http, entropy: Arc::new(SystemEntropy) };

@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod audit;
+mod authority;
 mod bench;
 mod chaos;
 mod clocks;

@@ -1,7 +1,8 @@
 //! The data plane of Hermes: takes jobs from a queue, executes each attempt within its time, and reports.
 //!
 //! [`runner::run`] is the way in. It runs one apalis worker per worker key ([`backend`], [`attempt`]) over the services
-//! of a [`registry`]: built-in ones ([`technical_seo`], [`vitals_monitor`], [`serp_intelligence`], [`competitive_intelligence`], [`builtin::noop`]) and external ones
+//! of a [`registry`]: built-in ones ([`technical_seo`], [`vitals_monitor`], [`domain_authority`], [`serp_intelligence`],
+//! [`competitive_intelligence`], [`builtin::noop`]) and external ones
 //! ([`http_worker`]).
 //!
 //! Deliberately absent: adapters (queue and HTTP come in through ports), retries (the core decides about them), and
@@ -15,6 +16,7 @@ pub mod borders;
 pub mod builtin;
 mod bypass;
 pub mod competitive_intelligence;
+pub mod domain_authority;
 pub mod http_worker;
 mod leases;
 mod outage;

@@ -6,10 +6,14 @@ use clap::Parser;
 use hermes_adapters::browser::Chromium;
 use hermes_adapters::entropy::{SystemEntropy, process_id};
 use hermes_adapters::http::HttpClient;
+use hermes_adapters::names;
+use hermes_adapters::ranks::RankFolder;
 use hermes_adapters::redis::RedisQueue;
 use hermes_adapters::settings::Settings;
 use hermes_adapters::{signals, telemetry};
+use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::Reach;
+use hermes_core::ports::ranks::Ranks;
 use hermes_worker_runner::arguments::{Arguments, environment};
 use hermes_worker_runner::{Equipment, Ports, Registry, RunnerOptions, all_servable, run};
 
@@ -26,8 +30,10 @@ async fn main() -> anyhow::Result<()> {
     let (worker, environment) = (settings.worker, environment());
     let keys = if worker.keys.is_empty() { all_servable(&environment) } else { worker.keys };
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
-    let browser = Arc::new(Chromium::find(&environment));
-    let equipment = Equipment::new(environment, reach).with_browser(browser);
+    let names = names::equip(&environment)?;
+    let ranks = settings.embedded.data.as_deref().map(|data| Arc::new(RankFolder::of(data)) as Arc<dyn Ranks>);
+    let browser: Arc<dyn Browser> = Arc::new(Chromium::find(&environment));
+    let equipment = Equipment { names, ranks, browser: Some(browser), ..Equipment::new(environment, reach) };
     let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
     let queue = RedisQueue::connect_with(&settings.redis.options(settings.queue, &identity)).await?;

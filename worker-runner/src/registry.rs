@@ -1,8 +1,7 @@
 //! Which service executes the jobs of which worker key.
 //!
 //! For each key, the first that applies: an external HTTP worker configured by environment variables; a built-in
-//! service; for the keys of the shipped plans, a stand-in that says what to configure. Any other key is refused before
-//! anything starts.
+//! service. Any other key is refused before anything starts. What is configured wrongly has a stand-in that says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,12 +11,17 @@ use hermes_core::WorkerKey;
 use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::Reach;
 use hermes_core::wire::{ErrorClass, ServiceError};
+use hermes_core::ports::names::Names;
+use hermes_core::ports::ranks::Ranks;
+use hermes_core::wire::{ErrorClass, ServiceError};
 
+use crate::builtin::authority::DomainAuthority;
 use crate::builtin::external::External;
 use crate::builtin::noop::Noop;
 use crate::builtin::search::{CompetitiveIntelligence, SerpIntelligence};
 use crate::builtin::sites::{TechnicalSeo, VitalsMonitor};
 use crate::builtin::unconfigured::Unconfigured;
+use crate::domain_authority::Sources;
 use crate::http_worker::WorkerConfig;
 use crate::http_worker::config::variables;
 use crate::service::Service;
@@ -27,20 +31,20 @@ use crate::vitals_monitor::field::Crux;
 pub const CRAWL_RENDER: &str = "crawl_render";
 /// Worker key of the built-in measurement of loading times.
 pub const CORE_WEB_VITALS: &str = "core_web_vitals";
+/// Worker key of the built-in measurement of a domain's authority.
+pub const BACKLINK_AUTHORITY: &str = "backlink_authority";
 /// Worker key of [`Noop`].
 pub const NOOP: &str = "noop";
 /// Worker key of the built-in search.
 pub const SERP_INTEL: &str = "serp_intel";
 /// Worker key of the built-in comparison with competitors.
 pub const COMPETITIVE_SNAPSHOT: &str = "competitive_snapshot";
-/// Worker keys of the shipped plans that need an external worker.
-pub const NEED_PROVIDER: [&str; 1] = ["backlink_authority"];
 
 /// Variables that end like this configure an external worker.
 const BASE_URL_SUFFIX: &str = "_BASE_URL";
 
 /// What services are made with: their configuration, and the ports that only some of them need.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Equipment {
     /// Variables that configure workers and providers.
     pub environment: BTreeMap<String, String>,
@@ -48,19 +52,17 @@ pub struct Equipment {
     pub reach: Reach,
     /// A browser, if there is one.
     pub browser: Option<Arc<dyn Browser>>,
+    /// Looks up names; without it nothing is known about DNS and certificates.
+    pub names: Option<Arc<dyn Names>>,
+    /// Reads the lists of ranks that are kept on this machine.
+    pub ranks: Option<Arc<dyn Ranks>>,
 }
 
 impl Equipment {
     /// Nothing but variables and a reach.
     #[must_use]
     pub fn new(environment: BTreeMap<String, String>, reach: Reach) -> Self {
-        Self { environment, reach, browser: None }
-    }
-
-    /// The same with a browser.
-    #[must_use]
-    pub fn with_browser(self, browser: Arc<dyn Browser>) -> Self {
-        Self { browser: Some(browser), ..self }
+        Self { environment, reach, names: None, ranks: None, browser: None }
     }
 }
 
@@ -126,10 +128,9 @@ impl fmt::Debug for Registry {
 /// `environment` configures (`MY_WORKER_BASE_URL` configures `my_worker`).
 #[must_use]
 pub fn all_servable(environment: &BTreeMap<String, String>) -> Vec<WorkerKey> {
-    let shipped =
-        [CRAWL_RENDER, CORE_WEB_VITALS, SERP_INTEL, COMPETITIVE_SNAPSHOT, NOOP].into_iter().chain(NEED_PROVIDER);
+    let shipped = [CRAWL_RENDER, CORE_WEB_VITALS, BACKLINK_AUTHORITY, SERP_INTEL, COMPETITIVE_SNAPSHOT, NOOP];
     let mut keys: BTreeSet<WorkerKey> =
-        shipped.map(|key| key.parse().expect("the names above are worker keys")).collect();
+        shipped.iter().map(|key| key.parse().expect("the names above are worker keys")).collect();
     let configured = environment
         .iter()
         .filter(|(_, value)| !value.trim().is_empty())
@@ -159,7 +160,7 @@ fn builtin(key: &WorkerKey, equipment: &Equipment) -> Option<Arc<dyn Service>> {
             let environment = Arc::new(equipment.environment.clone());
             Some(Arc::new(SerpIntelligence { environment, reach: equipment.reach }))
         }
-        name if NEED_PROVIDER.contains(&name) => Some(Arc::new(Unconfigured::new(WorkerConfig::missing(key)))),
+        BACKLINK_AUTHORITY => Some(authority(equipment)),
         _ => None,
     }
 }
@@ -172,10 +173,17 @@ fn vitals_monitor(equipment: &Equipment) -> Arc<dyn Service> {
     }
 }
 
+fn authority(equipment: &Equipment) -> Arc<dyn Service> {
+    let Equipment { environment, reach, names, ranks } = equipment;
+    match Sources::new(environment, names.clone(), ranks.clone(), *reach) {
+        Ok(sources) => Arc::new(DomainAuthority::new(sources)),
+        // Wrong configuration fails the service, not the process: the other workers go on.
+        Err(problem) => Arc::new(Unconfigured::new(ServiceError::new(ErrorClass::NotConfigured, problem))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use hermes_core::wire::ErrorClass;
-
     use super::*;
     use crate::service::ServiceOutcome;
     use crate::site::fake::FakeSite;
@@ -236,13 +244,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_shipped_service_without_a_provider_fails_and_says_what_to_configure() {
-        for worker_key in NEED_PROVIDER {
-            let (class, message) = failure(worker_key, &BTreeMap::new()).await;
+    async fn a_wrong_setting_of_a_source_fails_its_service_and_names_the_variable() {
+        for (variable, value) in [("TRANCO_ENDPOINT", "tranco-list.eu"), ("DATAFORSEO_LOGIN", "somebody")] {
+            let (class, message) = failure(BACKLINK_AUTHORITY, &environment(&[(variable, value)])).await;
             assert_eq!(class, ErrorClass::NotConfigured);
-            for variable in variables(&key(worker_key)) {
-                assert!(message.contains(&variable), "{message}");
-            }
+            assert!(message.contains(variable), "{message}");
         }
     }
 

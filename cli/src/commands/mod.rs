@@ -2,6 +2,7 @@
 
 mod audit;
 mod cancel;
+mod data;
 mod migrate;
 mod plans;
 mod report;
@@ -45,6 +46,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Rerun(rerun) => rerun::execute(rerun, settings).await,
         Command::Plans(plans) => plans::execute(plans, settings).await,
         Command::Migrate => migrate::execute(settings).await,
+        Command::Data(data) => data::execute(data, settings).await,
         Command::Audit(audit) => audit::execute(audit, settings).await,
         Command::Bench(bench) => crate::bench::execute(bench).await,
     }

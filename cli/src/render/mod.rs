@@ -1,6 +1,7 @@
 //! What people read: pure functions from data to text. Foreign text loses its control characters on the way.
 
 pub mod audit;
+pub mod data;
 pub mod diagnosis;
 pub mod plans;
 pub mod run;

@@ -15,3 +15,4 @@ mod retry_after;
 pub use answer::{CallOutcome, Failure};
 pub use call::run;
 pub use config::{ConfigError, WorkerConfig};
+pub(crate) use retry_after::retry_after_ms;

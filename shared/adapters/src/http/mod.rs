@@ -7,6 +7,7 @@
 //! Deliberately absent: retries of exchanges, redirects, and limits on the rate: those are the callers'.
 
 mod decode;
+mod download;
 mod error;
 pub mod guard;
 mod resolve;

@@ -3,5 +3,7 @@
 pub mod browser;
 pub mod entropy;
 pub mod http;
+pub mod names;
 pub mod queue;
+pub mod ranks;
 pub mod store;
