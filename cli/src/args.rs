@@ -42,6 +42,8 @@ pub enum Command {
     Show(Show),
     /// Write the report of a run: one page to show, print, mail or process
     Report(Report),
+    /// Show what changed from one run to another one of the same website
+    Diff(Diff),
     /// Cancel a run that is under way
     Cancel(OneRun),
     /// Try again what did not complete in a run, and show the diagnosis
@@ -196,6 +198,23 @@ impl ReportFormat {
     }
 }
 
+/// `hermes diff`.
+#[derive(Args, Debug)]
+pub struct Diff {
+    /// The earlier run's id
+    #[arg(value_name = "EARLIER", value_parser = which)]
+    pub from: Which,
+    /// The later run's id, or `last` for the newest one
+    #[arg(value_name = "LATER", value_parser = which)]
+    pub to: Which,
+    /// Write the difference as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where to look.
+    #[command(flatten)]
+    pub place: Place,
+}
+
 /// `hermes cancel`.
 #[derive(Args, Debug)]
 pub struct OneRun {
@@ -311,6 +330,7 @@ mod tests {
             "hermes run example.com --server 127.0.0.1:5000",
             "hermes show 7",
             "hermes report",
+            "hermes diff last",
             "hermes report last --format doc",
             "hermes runs --status done",
             "hermes runs --limit 0",

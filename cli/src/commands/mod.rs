@@ -2,6 +2,7 @@
 
 mod audit;
 mod cancel;
+mod diff;
 mod migrate;
 mod plans;
 mod report;
@@ -41,6 +42,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Runs(runs) => runs::execute(runs, settings).await,
         Command::Show(show) => show::execute(show, settings).await,
         Command::Report(report) => report::execute(report, settings).await,
+        Command::Diff(diff) => diff::execute(diff, settings).await,
         Command::Cancel(cancel) => cancel::execute(cancel, settings).await,
         Command::Rerun(rerun) => rerun::execute(rerun, settings).await,
         Command::Plans(plans) => plans::execute(plans, settings).await,

@@ -24,6 +24,7 @@ pub struct RuleBook {
     pub(crate) categories: Vec<Category>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) environment: Arc<cel::Env>,
+    pub(crate) fingerprint: String,
 }
 
 /// Something wrong in a rule file or a catalogue.
@@ -146,6 +147,12 @@ impl RuleBook {
     #[must_use]
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// Names what the rules decide by: ids and conditions, nothing else. Two books of one fingerprint find the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     pub(crate) fn rule(&self, id: &str) -> Option<&Rule> {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{Category, Condition, Effort, Outcome, Problem, Rule, RuleBook, Severity, evaluate};
 use crate::catalogue::{Catalogue, SignalSpec};
 use crate::facts::Facts;
 use crate::limits::{TEXT_BYTES_MAX, TITLE_BYTES_MAX};
 
+/// Bytes of a digest that tell rule books apart.
+const FINGERPRINT_BYTES: usize = 8;
 /// Name and version of the rule file's schema.
 const SCHEMA: &str = "rules/1";
 
@@ -64,9 +67,25 @@ pub(super) fn parse(rules_yaml: &str, signals_yaml: &str) -> Result<RuleBook, Ve
     check_categories(&file.categories, &mut problems);
     let rules = read_rules(file.rules, &file.categories, &catalogue, &mut problems);
     check_references(&rules, &mut problems);
-    let book = RuleBook { catalogue, categories: file.categories, rules, environment: Arc::new(cel::Env::stdlib()) };
+    let environment = Arc::new(cel::Env::stdlib());
+    let fingerprint = fingerprint(&rules);
+    let book = RuleBook { catalogue, categories: file.categories, rules, environment, fingerprint };
     try_samples(&book, &mut problems);
     if problems.is_empty() { Ok(book) } else { Err(problems) }
+}
+
+/// A digest of ids and conditions, whatever their order.
+fn fingerprint(rules: &[Rule]) -> String {
+    let mut parts: Vec<String> = rules
+        .iter()
+        .map(|rule| {
+            let applies_if = rule.applies_if.as_ref().map_or("", |condition| &condition.source);
+            format!("{}\0{applies_if}\0{}\n", rule.id, rule.when.source)
+        })
+        .collect();
+    parts.sort();
+    let digest = Sha256::digest(parts.concat().as_bytes());
+    hex::encode(&digest[..FINGERPRINT_BYTES])
 }
 
 fn check_categories(categories: &[Category], problems: &mut Vec<Problem>) {
