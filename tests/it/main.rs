@@ -15,6 +15,7 @@ mod reconciler;
 mod redis_faults;
 mod reports;
 mod rolling;
+mod rules;
 mod search;
 mod simulation;
 mod store;

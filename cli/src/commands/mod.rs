@@ -7,6 +7,7 @@ mod migrate;
 mod plans;
 mod report;
 mod rerun;
+mod rules;
 mod run;
 mod runs;
 mod show;
@@ -46,6 +47,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Cancel(cancel) => cancel::execute(cancel, settings).await,
         Command::Rerun(rerun) => rerun::execute(rerun, settings).await,
         Command::Plans(plans) => plans::execute(plans, settings).await,
+        Command::Rules(rules) => rules::execute(rules, settings).await,
         Command::Migrate => migrate::execute(settings).await,
         Command::Audit(audit) => audit::execute(audit, settings).await,
         Command::Bench(bench) => crate::bench::execute(bench).await,

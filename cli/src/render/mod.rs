@@ -4,6 +4,7 @@ pub mod audit;
 pub mod diagnosis;
 pub mod diff;
 pub mod plans;
+pub mod rules;
 pub mod run;
 pub mod runs;
 pub mod text;

@@ -201,6 +201,14 @@ impl Catalogue {
         self.signals.get(id)
     }
 
+    /// The signal whose id is most like this one, if one is like it at all.
+    pub(crate) fn nearest(&self, id: &str) -> Option<&str> {
+        /// Letters that may be wrong.
+        const TYPOS_MAX: usize = 3;
+        let distances = self.signals.keys().map(|known| (crate::text::distance(known, id), known.as_str()));
+        distances.min().filter(|(distance, _)| *distance <= TYPOS_MAX).map(|(_, known)| known)
+    }
+
     /// All signals, by id.
     pub fn signals(&self) -> impl Iterator<Item = &SignalSpec> {
         self.signals.values()

@@ -52,6 +52,16 @@ struct RuleSpec {
 }
 
 pub(super) fn parse(rules_yaml: &str, signals_yaml: &str) -> Result<RuleBook, Vec<Problem>> {
+    read(rules_yaml, signals_yaml).map_err(|mut problems| {
+        for problem in &mut problems {
+            super::place::locate(problem, rules_yaml);
+            super::place::locate(problem, signals_yaml);
+        }
+        problems
+    })
+}
+
+fn read(rules_yaml: &str, signals_yaml: &str) -> Result<RuleBook, Vec<Problem>> {
     let mut problems = Vec::new();
     let catalogue = Catalogue::parse(signals_yaml, &mut problems);
     let file = match serde_saphyr::from_str::<RuleFile>(rules_yaml) {
@@ -249,7 +259,10 @@ fn try_samples(book: &RuleBook, problems: &mut Vec<Problem>) {
     }
     for evaluation in evaluate(book, &good, &good.context(book)) {
         if evaluation.outcome == Outcome::Fired {
-            problems.push(Problem::new(&evaluation.rule.id, "fires although every signal is good"));
+            problems.push(Problem::new(
+                &evaluation.rule.id,
+                "fires although every signal is good; compare with values beyond `good` of the catalogue",
+            ));
         }
     }
     // The two samples share their mistakes.
