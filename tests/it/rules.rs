@@ -15,7 +15,7 @@ rules:
     category: crawl
     severity: high
     effort: S
-    when: tech.ttfb_p75_ms > 100
+    when: tech.ttfb_p75_ms > 1000
     reach: '1.0'
     action: Be quick.
     source: our own taste
@@ -44,7 +44,7 @@ impl Laptop {
     /// A run whose worker measured a slow site with soft 404s.
     async fn diagnosed() -> Self {
         let signal = |id: &str, value: Value| json!({"id": id, "value": value, "method": "crawl", "quality": 1.0});
-        let signals = [signal("tech.soft_404", json!(true)), signal("tech.ttfb_p75_ms", json!(300))];
+        let signals = [signal("tech.soft_404", json!(true)), signal("tech.ttfb_p75_ms", json!(1_300))];
         let worker = HttpWorker::start(Answer::Data(json!({ "schema": "signals/1", "signals": signals }))).await;
         let environment = worker.environment("measure").into_iter().collect();
         let laptop = Self { folder: tempfile::tempdir().expect("a folder"), environment };
