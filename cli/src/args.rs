@@ -43,12 +43,17 @@ pub enum Command {
     Show(Show),
     /// Write the report of a run: one page to show, print, mail or process
     Report(Report),
+    /// Show what changed from one run to another one of the same website
+    Diff(Diff),
     /// Cancel a run that is under way
     Cancel(OneRun),
     /// Try again what did not complete in a run, and show the diagnosis
     Rerun(Rerun),
     /// List the plans, or check one
     Plans(Plans),
+    /// The rules that diagnoses are made with: check a file, show them, try others on past runs
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Bring the schema of the configured database up to date
     Migrate,
     /// Show the lists of domain ranks that are on this machine, or fetch them
@@ -199,6 +204,23 @@ impl ReportFormat {
     }
 }
 
+/// `hermes diff`.
+#[derive(Args, Debug)]
+pub struct Diff {
+    /// The earlier run's id
+    #[arg(value_name = "EARLIER", value_parser = which)]
+    pub from: Which,
+    /// The later run's id, or `last` for the newest one
+    #[arg(value_name = "LATER", value_parser = which)]
+    pub to: Which,
+    /// Write the difference as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where to look.
+    #[command(flatten)]
+    pub place: Place,
+}
+
 /// `hermes cancel`.
 #[derive(Args, Debug)]
 pub struct OneRun {
@@ -275,6 +297,49 @@ pub enum DataCommand {
     },
 }
 
+/// `hermes rules`.
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Check a file of rules and tell everything that is wrong with it
+    Check {
+        /// The file [default: the one of the settings, else the shipped rules]
+        file: Option<PathBuf>,
+    },
+    /// List the rules, or show one rule or signal
+    Show {
+        /// Id of a rule, such as IDX-001, or of a signal, such as tech.soft_404
+        id: Option<String>,
+    },
+    /// Tell what rules would have said about past runs; reads only
+    Test(RulesTest),
+}
+
+/// `hermes rules test`.
+#[derive(Args, Debug)]
+pub struct RulesTest {
+    /// Runs that were accepted at or after this time, such as 2025-01-27T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Timestamp,
+    /// And before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// The rules [default: those of the settings, else the shipped ones]
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// At most so many runs, the newest first
+    #[arg(long, value_name = "RUNS")]
+    pub limit: Option<usize>,
+    /// The database, such as sqlite:/path/hermes.db [default: the file of the data folder, else database.url]
+    #[arg(long, value_name = "URL", value_parser = DatabaseUrl::parse)]
+    pub database: Option<DatabaseUrl>,
+    /// The data folder [default: hermes in $XDG_DATA_HOME or in ~/.local/share]
+    #[arg(long, value_name = "PATH", conflicts_with = "database")]
+    pub data: Option<PathBuf>,
+    /// Write the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `hermes audit`.
 #[derive(Args, Debug)]
 pub struct Audit {
@@ -345,6 +410,7 @@ mod tests {
             "hermes run example.com --server 127.0.0.1:5000",
             "hermes show 7",
             "hermes report",
+            "hermes diff last",
             "hermes report last --format doc",
             "hermes runs --status done",
             "hermes runs --limit 0",
@@ -360,6 +426,8 @@ mod tests {
             assert!(refused(line), "{line}");
         }
         assert!(!refused("hermes plans validate plan.yaml"));
+        assert!(refused("hermes rules test") && refused("hermes rules test --since yesterday"));
+        assert!(!refused("hermes rules test --since 2026-01-01T00:00:00Z --rules own.yaml"));
         assert!(!refused("hermes show last --json"));
         assert!(!refused("hermes report last -o - --format md"));
         assert!(!refused("hermes data --data /tmp"));

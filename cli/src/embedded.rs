@@ -44,6 +44,8 @@ pub struct EmbeddedOptions {
     pub environment: BTreeMap<String, String>,
     /// Outgoing HTTP of the services.
     pub http: Arc<dyn Http>,
+    /// The rules that diagnoses are made with.
+    pub book: Arc<RuleBook>,
 }
 
 /// An all-in-one process while it runs.
@@ -73,7 +75,7 @@ impl Embedded {
         let parts = EngineParts {
             store: store.clone(),
             queue: queue.dispatcher(),
-            book: Arc::new(RuleBook::shipped()),
+            book: options.book,
             entropy: Arc::new(SystemEntropy),
             public_url: options.api.callback_base(address),
         };

@@ -10,6 +10,7 @@ use hermes_adapters::http::HttpClient;
 use hermes_adapters::settings::{Api, Settings, Worker};
 use hermes_adapters::sqlite;
 use hermes_core::ports::http::Http;
+use hermes_diagnosis::RuleBook;
 use url::Url;
 
 use crate::args::Place;
@@ -92,7 +93,8 @@ impl Finder {
         // Any free port: the usual one may be taken, and only this process and its neighbours need to find it.
         let api = Api { listen: ([127, 0, 0, 1], 0).into(), ..self.settings.api.clone() };
         let environment = environment();
-        let options = EmbeddedOptions { data, api, worker, environment, http: self.http.clone() };
+        let (http, book) = (self.http.clone(), Arc::new(rules(&self.settings)?));
+        let options = EmbeddedOptions { data, api, worker, environment, http, book };
         let embedded = Embedded::start(options).await?;
         let client = Client::new(self.http.clone(), embedded.url());
         Ok(Session { client, embedded: Some(embedded), is_owner: false })
@@ -123,6 +125,12 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// The rules that the settings name, else the shipped ones.
+pub(crate) fn rules(settings: &Settings) -> Result<RuleBook, Failure> {
+    hermes_dispatcher::rules::book(settings.diagnosis.rule_file())
+        .map_err(|error| Failure::Use(format!("failed to {error}")))
 }
 
 /// The data folder: the option, else the setting.

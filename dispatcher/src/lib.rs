@@ -6,5 +6,7 @@ pub mod audit;
 pub mod borders;
 pub mod engine;
 mod process;
+pub mod retrial;
+pub mod rules;
 
 pub use process::{DispatcherError, run};

@@ -8,9 +8,9 @@ use hermes_adapters::entropy::{SystemEntropy, process_id};
 use hermes_adapters::redis::RedisQueue;
 use hermes_adapters::settings::Settings;
 use hermes_adapters::{signals, store, telemetry};
-use hermes_diagnosis::RuleBook;
 use hermes_dispatcher::api::Hosts;
 use hermes_dispatcher::engine::EngineParts;
+use hermes_dispatcher::rules;
 use tokio::net::TcpListener;
 
 /// Accepts runs, decides what they need, hands jobs to workers, settles and diagnoses.
@@ -30,6 +30,7 @@ async fn main() -> anyhow::Result<()> {
     let _armed = hermes_dispatcher::borders::arm();
     let settings = Settings::load(Arguments::parse().config.as_deref())?;
     settings.api.check()?;
+    let book = Arc::new(rules::book(settings.diagnosis.rule_file())?);
     telemetry::init(settings.log.format, &settings.log.filter)?;
     let shutdown = signals::shutdown_token()?;
     let store = store::open(&settings.database).await?;
@@ -40,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
     let bound = listener.local_addr()?;
     let hosts = if bound.ip().is_loopback() { Hosts::Local } else { Hosts::Any };
     let public_url = settings.api.callback_base(bound);
-    let (book, entropy) = (Arc::new(RuleBook::shipped()), Arc::new(SystemEntropy));
+    let entropy = Arc::new(SystemEntropy);
     let parts = EngineParts { store, queue: queue.clone(), book, entropy, public_url };
     let ran = hermes_dispatcher::run(parts, listener, hosts, shutdown).await;
     queue.close().await;

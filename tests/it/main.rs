@@ -17,6 +17,7 @@ mod redis_faults;
 mod reports;
 mod rolling;
 mod search;
+mod rules;
 mod simulation;
 mod store;
 mod store_faults;

@@ -146,6 +146,11 @@ impl Client {
         String::from_utf8(response.body).map_err(|error| self.unreadable(error.to_string()))
     }
 
+    /// What changed from one run to another, as the server writes it.
+    pub async fn diff(&self, from: RunId, to: RunId) -> Result<Value, ClientError> {
+        self.send(Method::Get, &format!("runs/{from}/diff/{to}"), &[], None).await
+    }
+
     /// Cancels an open run.
     pub async fn cancel(&self, id: RunId) -> Result<RunView, ClientError> {
         self.read(self.send(Method::Post, &format!("runs/{id}/cancel"), &[], None).await?)

@@ -3,10 +3,12 @@
 mod audit;
 mod cancel;
 mod data;
+mod diff;
 mod migrate;
 mod plans;
 mod report;
 mod rerun;
+mod rules;
 mod run;
 mod runs;
 mod show;
@@ -42,9 +44,11 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Runs(runs) => runs::execute(runs, settings).await,
         Command::Show(show) => show::execute(show, settings).await,
         Command::Report(report) => report::execute(report, settings).await,
+        Command::Diff(diff) => diff::execute(diff, settings).await,
         Command::Cancel(cancel) => cancel::execute(cancel, settings).await,
         Command::Rerun(rerun) => rerun::execute(rerun, settings).await,
         Command::Plans(plans) => plans::execute(plans, settings).await,
+        Command::Rules(rules) => rules::execute(rules, settings).await,
         Command::Migrate => migrate::execute(settings).await,
         Command::Data(data) => data::execute(data, settings).await,
         Command::Audit(audit) => audit::execute(audit, settings).await,

@@ -10,10 +10,11 @@ use tracing::info;
 use crate::args::Up;
 use crate::embedded::{Embedded, EmbeddedOptions};
 use crate::exit::{Exit, Failure};
-use crate::session::{data_folder, environment};
+use crate::session::{data_folder, environment, rules};
 
 pub(super) async fn execute(up: Up, settings: Settings) -> Result<Exit, Failure> {
     let data = data_folder(up.data.as_deref(), &settings)?;
+    let book = Arc::new(rules(&settings)?);
     let api = Api { listen: up.listen.unwrap_or(settings.api.listen), ..settings.api };
     api.check()?;
     let allow_private_targets = up.allow_private_targets || settings.worker.allow_private_targets;
@@ -22,7 +23,7 @@ pub(super) async fn execute(up: Up, settings: Settings) -> Result<Exit, Failure>
     let told_to_stop = signals::shutdown_token().map_err(anyhow::Error::from)?;
     let place = data.display().to_string();
     let environment = environment();
-    let mut embedded = Embedded::start(EmbeddedOptions { data, api, worker, environment, http }).await?;
+    let mut embedded = Embedded::start(EmbeddedOptions { data, api, worker, environment, http, book }).await?;
     info!(data = place, "Hermes is up at {}", embedded.url());
     let broken = tokio::select! {
         () = told_to_stop.cancelled() => None,

@@ -21,6 +21,7 @@ async fn start(data: &Path, with_workers: bool) -> Session {
         worker: with_workers.then_some(settings.worker),
         environment: BTreeMap::new(),
         http: http.clone(),
+        book: Arc::new(RuleBook::shipped()),
     };
     let embedded = Embedded::start(options).await.expect("it starts");
     Session::with(Client::new(http, embedded.url()), embedded)

@@ -1,7 +1,7 @@
 //! The diagnosis for a person: what is wrong, how it is known, what to do, what is missing, and what to trust.
 
 use hermes_diagnosis::diagnosis::{MissingService, NextStep, StepKind};
-use hermes_diagnosis::diff::{Change, ChangeStatus, WhatChanged};
+use hermes_diagnosis::diff::{ChangeStatus, WhatChanged};
 use hermes_diagnosis::{ConfidenceLevel, Diagnosis, Effort, Finding, Severity};
 
 use super::text::{Layout, Paint, clean, count, cut, wrap};
@@ -157,32 +157,8 @@ fn changes(changed: &WhatChanged, layout: Layout) -> String {
         ChangeStatus::Compared => {}
     }
     let mut out = heading("What changed since the last time", layout);
-    if let (Some(before), Some(change)) = (changed.score_before, changed.score_change) {
-        out.push_str(&format!("  Score     {change:+.0}, it was {before:.0}\n"));
-    }
-    for (label, list) in
-        [("New", &changed.new), ("Fixed", &changed.fixed), ("Worse", &changed.worse), ("Better", &changed.better)]
-    {
-        for change in list {
-            out.push_str(&wrap(&sentence(change), &format!("  {label:<8}  "), layout.width));
-        }
-    }
-    out.push_str(&format!("  {}\n\n", unchanged(changed)));
-    out
-}
-
-/// What did not move, and what may have without being seen.
-fn unchanged(changed: &WhatChanged) -> String {
-    let same = format!("{} as before", count(changed.unchanged, "finding", "findings"));
-    match changed.not_comparable.len() {
-        0 => same,
-        unseen => format!("{same}; {} cannot be compared", count(unseen, "other", "others")),
-    }
-}
-
-fn sentence(change: &Change) -> String {
-    let detail = change.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
-    format!("{} ({}){detail}", change.title, change.id)
+    out.push_str(&super::diff::lines(changed, layout));
+    out + "\n"
 }
 
 fn next_steps(steps: &[NextStep], layout: Layout) -> String {

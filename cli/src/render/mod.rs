@@ -3,7 +3,9 @@
 pub mod audit;
 pub mod data;
 pub mod diagnosis;
+pub mod diff;
 pub mod plans;
+pub mod rules;
 pub mod run;
 pub mod runs;
 pub mod text;

@@ -10,6 +10,7 @@ mod callback;
 mod control;
 mod diagnosis;
 mod diagnosis_report;
+mod diff;
 mod events;
 mod guard;
 mod health;
@@ -133,6 +134,7 @@ fn orchestration() -> Router<Api> {
         .route("/runs/{id}/events", get(events::list))
         .route("/runs/{id}/diagnosis", get(diagnosis::show))
         .route("/runs/{id}/report", get(diagnosis_report::show))
+        .route("/runs/{id}/diff/{other}", get(diff::show))
         .route("/runs/{id}/cancel", post(control::cancel))
         .route("/runs/{id}/rerun", post(control::rerun))
         .route("/runs/{id}/services/{service}/attempts/{attempt}/result", post(callback::deliver))

@@ -12,7 +12,7 @@ use hermes_core::run::ServiceState;
 use hermes_core::{EventId, Json, Run, RunId, Timestamp};
 
 /// Results by the events that carry them. An event never changes, so a result that is known stays right.
-pub(super) type Results = BTreeMap<EventId, Json>;
+pub(crate) type Results = BTreeMap<EventId, Json>;
 
 /// A run as it was when this process wrote it.
 #[derive(Clone)]

@@ -42,6 +42,10 @@ pub use callback::CallbackSigner;
 pub use metrics::Metrics;
 pub use watch::Watcher;
 
+pub(crate) use hot::Results;
+pub(crate) use publish::result_of;
+pub(crate) use synthesis::again;
+
 use accept::PendingSubmission;
 use transition::{Input, Reply};
 

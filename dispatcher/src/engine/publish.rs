@@ -93,7 +93,7 @@ fn upstream<'a>(run: &'a Run, job: &JobId) -> impl Iterator<Item = (hermes_core:
 }
 
 /// The result that an event carries, if it carries one.
-pub(super) fn result_of(event: &KbaseEvent) -> Option<Json> {
+pub(crate) fn result_of(event: &KbaseEvent) -> Option<Json> {
     if event.kind != hermes_core::kbase::RESULT {
         return None;
     }

@@ -9,7 +9,7 @@ use hermes_core::limits::SYNTHESIS_INLINE_BYTES_MAX;
 use hermes_core::ports::store::{StoreError, Transaction};
 use hermes_core::wire::printable;
 use hermes_core::{EventId, Json, Run, RunId};
-use hermes_diagnosis::{Input, RuleBook, ServiceOutcome, synthesise};
+use hermes_diagnosis::{Diagnosis, Input, RuleBook, ServiceOutcome, synthesise};
 use tracing::error;
 
 use super::hot::Results;
@@ -99,7 +99,16 @@ pub(super) async fn diagnose_all(book: Arc<RuleBook>, materials: Vec<Material>) 
     }
 }
 
+/// What `book` says about the results of a run, compared with nothing.
+pub(crate) fn again(book: &RuleBook, run: Run, results: Results) -> Result<Diagnosis, String> {
+    made(book, &Material { run, results, previous: None })
+}
+
 fn diagnose(book: &RuleBook, material: &Material) -> Result<Json, String> {
+    made(book, material).map(|diagnosis| Json::of(&diagnosis))
+}
+
+fn made(book: &RuleBook, material: &Material) -> Result<Diagnosis, String> {
     let run = &material.run;
     let (run_id, state) = (run.id().to_string(), run.state());
     let services = run.services().map(|(service, state)| ServiceOutcome {
@@ -127,7 +136,7 @@ fn diagnose(book: &RuleBook, material: &Material) -> Result<Json, String> {
     };
     // A defect in a rule must not keep a run from settling.
     match catch_unwind(AssertUnwindSafe(|| synthesise(book, &input))) {
-        Ok(Ok(diagnosis)) => Ok(Json::of(&diagnosis)),
+        Ok(Ok(diagnosis)) => Ok(diagnosis),
         Ok(Err(error)) => {
             error!(run.id = %run_id, error = %error, "synthesis failed");
             Err(error.to_string())

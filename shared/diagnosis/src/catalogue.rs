@@ -11,6 +11,9 @@ use crate::rules::Problem;
 /// Name and version of the catalogue's schema.
 pub(crate) const SCHEMA: &str = "catalogue/1";
 
+/// Relative change of a time that means nothing, where the catalogue does not say.
+const MS_NOISE: f64 = 0.2;
+
 /// All signals that rules may use, and the services that they come from.
 #[derive(Debug)]
 pub struct Catalogue {
@@ -57,9 +60,13 @@ pub struct SignalSpec {
     pub values: Vec<String>,
     /// What it takes to measure it.
     pub needs: Needs,
-    /// Relative change between two runs that means nothing; by type where absent.
+    /// Relative change between two runs that means nothing; a fifth for milliseconds where absent, else none. For an
+    /// enum or a truth, 1 says that it may come out the other way by chance.
     #[serde(default)]
     pub noise: Option<f64>,
+    /// Absolute change that means nothing, in the signal's unit; none where absent.
+    #[serde(default)]
+    pub noise_abs: Option<f64>,
     /// Who defines it.
     #[serde(default)]
     pub source: Option<String>,
@@ -194,6 +201,14 @@ impl Catalogue {
         self.signals.get(id)
     }
 
+    /// The signal whose id is most like this one, if one is like it at all.
+    pub(crate) fn nearest(&self, id: &str) -> Option<&str> {
+        /// Letters that may be wrong.
+        const TYPOS_MAX: usize = 3;
+        let distances = self.signals.keys().map(|known| (crate::text::distance(known, id), known.as_str()));
+        distances.min().filter(|(distance, _)| *distance <= TYPOS_MAX).map(|(_, known)| known)
+    }
+
     /// All signals, by id.
     pub fn signals(&self) -> impl Iterator<Item = &SignalSpec> {
         self.signals.values()
@@ -226,11 +241,18 @@ impl SignalSpec {
     /// Relative change of the value between two runs that means nothing.
     #[must_use]
     pub fn noise(&self) -> f64 {
-        self.noise.unwrap_or(match self.kind {
-            Kind::Ms => 0.2,
-            Kind::Int | Kind::Float | Kind::Ratio | Kind::Bytes | Kind::Days | Kind::Rank => 0.1,
-            Kind::Bool | Kind::Enum | Kind::List => 0.0,
-        })
+        self.noise.unwrap_or(if self.kind == Kind::Ms { MS_NOISE } else { 0.0 })
+    }
+
+    /// Whether two values differ by more than measuring the same thing twice may make them. What was counted is exact;
+    /// what was timed, ranked or estimated wavers.
+    #[must_use]
+    pub fn differs(&self, before: &Value, now: &Value) -> bool {
+        if let (Some(before), Some(now)) = (before.as_f64(), now.as_f64()) {
+            let tolerance = self.noise_abs.unwrap_or(0.0).max(self.noise() * before.abs().max(now.abs()));
+            return (now - before).abs() > tolerance;
+        }
+        before != now && self.noise() < 1.0
     }
 
     /// A value of this signal as a person reads it: `3.1 %`, `2500 ms`, `yes`.
@@ -268,8 +290,11 @@ impl SignalSpec {
         if (self.good.is_some() || self.poor.is_some()) && !self.is_number() {
             found.push("only a number has control points".to_owned());
         }
-        if [self.good, self.poor, self.noise].into_iter().flatten().any(|point| !point.is_finite()) {
-            found.push("control points and noise are finite numbers".to_owned());
+        if [self.good, self.poor].into_iter().flatten().any(|point| !point.is_finite()) {
+            found.push("control points are finite numbers".to_owned());
+        }
+        if [self.noise, self.noise_abs].into_iter().flatten().any(|noise| !(noise.is_finite() && noise >= 0.0)) {
+            found.push("noise is a finite number, 0 or more".to_owned());
         }
         if let (Some(good), Some(poor)) = (self.good, self.poor) {
             let ordered = match self.better {

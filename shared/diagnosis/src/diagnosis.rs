@@ -1,7 +1,10 @@
 //! The diagnosis as it is stored and shown. Members stand in the order in which they are serialised.
 
+use std::collections::BTreeMap;
+
 use hermes_core::{RunStatus, ServiceStatus};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::confidence::ConfidenceLevel;
 use crate::diff::WhatChanged;
@@ -47,6 +50,9 @@ pub struct Diagnosis {
     pub missing_services: Vec<MissingService>,
     /// What became of the rules.
     pub rules: RuleOutcomes,
+    /// Values of the signals that rules read, by id: what a later diagnosis is compared with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<String, Value>,
     /// Share of the answer that is backed, 0 to 1.
     pub confidence: f64,
     /// The same in a word.
@@ -133,6 +139,9 @@ pub struct MissingService {
 /// What became of the rules that have to do with the services of the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleOutcomes {
+    /// Which conditions they had: the fingerprint of the rule book. Empty in older diagnoses.
+    #[serde(default)]
+    pub book: String,
     /// Ids of those whose condition holds.
     pub fired: Vec<String>,
     /// Ids of those that looked at everything and found nothing.

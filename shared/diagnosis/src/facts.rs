@@ -192,6 +192,7 @@ mod tests {
             values: vec!["a".to_owned()],
             needs: Needs::None,
             noise: None,
+            noise_abs: None,
             source: None,
         }
     }

@@ -3,9 +3,10 @@
 //!
 //! Deterministic to the byte: no clock, no randomness, no map whose order is not its keys' order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hermes_core::{RunStatus, ServiceStatus};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::confidence::{Backing, Confidence, ConfidenceLevel, Share, confidence};
@@ -100,8 +101,16 @@ pub fn synthesise(book: &RuleBook, input: &Input<'_>) -> Result<Diagnosis, Synth
     let findings = findings(of_rules, intakes, &mut warnings);
     let services_analyzed = names_of(input, |outcome| outcome.status == ServiceStatus::Completed);
     let missing_services = missing(book, input, &rules, &confidence);
-    let current =
-        diff::Current { findings: &findings, rules: &rules, services_analyzed: &services_analyzed, score: score.value };
+    let measured = measured(book, &facts);
+    let current = diff::Current {
+        website_id: input.website_id,
+        domain: input.domain,
+        findings: &findings,
+        rules: &rules,
+        measured: &measured,
+        services_analyzed: &services_analyzed,
+        score: score.value,
+    };
     let what_changed = what_changed(book, &current, input.previous.map(RawValue::get));
     let (primary_cause, supporting_causes) = causes(book, &findings);
     let level = ConfidenceLevel::of(round4(confidence.value));
@@ -122,6 +131,7 @@ pub fn synthesise(book: &RuleBook, input: &Input<'_>) -> Result<Diagnosis, Synth
         services_analyzed,
         missing_services,
         rules,
+        measured,
         confidence: round4(confidence.value),
         confidence_level: level,
         score,
@@ -159,7 +169,7 @@ fn shares<'a>(book: &RuleBook, input: &Input<'a>, intakes: &[Option<Intake>]) ->
 
 /// Lists the rules by outcome. A rule that draws only on services which the plan does not have is counted, not listed.
 fn outcomes(book: &RuleBook, input: &Input<'_>, facts: &Facts, evaluations: &[Evaluation<'_>]) -> RuleOutcomes {
-    let mut outcomes = RuleOutcomes::default();
+    let mut outcomes = RuleOutcomes { book: book.fingerprint.clone(), ..RuleOutcomes::default() };
     let planned = |id: &String| {
         let owner = book.catalogue.owner(id).map(|owner| owner.service.as_str());
         input.services.iter().any(|outcome| Some(outcome.service) == owner)
@@ -181,6 +191,12 @@ fn outcomes(book: &RuleBook, input: &Input<'_>, facts: &Facts, evaluations: &[Ev
         }
     }
     outcomes
+}
+
+/// The known values of the signals that rules read.
+fn measured(book: &RuleBook, facts: &Facts) -> BTreeMap<String, Value> {
+    let needed = book.rules.iter().flat_map(|rule| rule.needs());
+    needed.filter_map(|id| facts.get(id).map(|fact| (id.clone(), fact.value.clone()))).collect()
 }
 
 /// Rules that failed although they had all their signals: a fault of the rule file that its samples did not show.

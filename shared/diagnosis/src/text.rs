@@ -90,6 +90,22 @@ fn plain(value: f64) -> String {
     if short == "-0" { "0".to_owned() } else { short.to_owned() }
 }
 
+/// How many letters must be added, left out or changed to make one word of the other (Levenshtein).
+pub(crate) fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (place, c) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = place + 1;
+        for (column, known) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(c != *known);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
 /// `1 finding`, `2 findings`.
 pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
@@ -128,6 +144,13 @@ mod tests {
         assert_eq!(number_in_words(Kind::Ms, 2500.0), "2500 ms");
         assert_eq!(number_in_words(Kind::Float, -0.0001), "-0.0001");
         assert_eq!(number_in_words(Kind::Int, 3.0), "3");
+    }
+
+    #[test]
+    fn words_are_as_far_apart_as_letters_must_change() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("tech.soft_404", "tech.soft_404"), 0);
+        assert_eq!(distance("", "abc"), 3);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod control;
 mod diagnosis_report;
+mod diff;
 mod errors;
 mod events;
 mod fakes;

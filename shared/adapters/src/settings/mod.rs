@@ -47,6 +47,8 @@ pub struct Settings {
     pub api: Api,
     /// `[worker]`: how jobs are executed.
     pub worker: Worker,
+    /// `[diagnosis]`: what diagnoses are made with.
+    pub diagnosis: Diagnosis,
     /// `[embedded]`: the all-in-one process.
     pub embedded: Embedded,
     /// `[log]`: what is said about it all.
@@ -104,6 +106,22 @@ pub struct Worker {
     pub grace: Duration,
     /// Whether targets may be on private addresses.
     pub allow_private_targets: bool,
+}
+
+/// What diagnoses are made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Rules instead of the shipped ones.
+    pub rules: Option<RuleFile>,
+}
+
+/// A file of rules, as it was when the process started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleFile {
+    /// Its name.
+    pub name: String,
+    /// Its text; what it means is checked by who uses it.
+    pub text: String,
 }
 
 /// The all-in-one process.
@@ -191,6 +209,7 @@ impl Settings {
             grace: Duration::from_secs(reader.number("worker.grace_seconds", 0..=3_600)),
             allow_private_targets: reader.flag("worker.allow_private_targets"),
         };
+        let diagnosis = Diagnosis { rules: reader.text("diagnosis.rules", rule_file, || None) };
         let embedded =
             Embedded { data: reader.text("embedded.data", |text| Ok(data_folder(text, environment)), || None) };
         let log = Log {
@@ -199,7 +218,15 @@ impl Settings {
             filter_is_chosen: reader.differs("log.filter"),
         };
         let warnings = reader.finish()?;
-        Ok(Self { database, redis, queue, api, worker, embedded, log, warnings })
+        Ok(Self { database, redis, queue, api, worker, diagnosis, embedded, log, warnings })
+    }
+}
+
+impl Diagnosis {
+    /// Name and text of the rule file, if there is one.
+    #[must_use]
+    pub fn rule_file(&self) -> Option<(&str, &str)> {
+        self.rules.as_ref().map(|file| (file.name.as_str(), file.text.as_str()))
     }
 }
 
@@ -278,6 +305,15 @@ fn public_url(text: &str) -> Result<Option<Url>, String> {
             Err("must be an http or https URL without user name, such as https://hermes.example.com".into())
         }
     }
+}
+
+fn rule_file(text: &str) -> Result<Option<RuleFile>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let read =
+        std::fs::read_to_string(text).map_err(|error| format!("names '{text}', which cannot be read: {error}"))?;
+    Ok(Some(RuleFile { name: text.to_owned(), text: read }))
 }
 
 fn filter(text: &str) -> Result<String, String> {

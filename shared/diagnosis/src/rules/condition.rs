@@ -171,7 +171,8 @@ impl Reader<'_> {
         if self.catalogue.signal(id).is_some() {
             self.signals.insert(id.to_owned());
         } else {
-            self.problems.push(format!("reads '{id}', which is not in the catalogue"));
+            let near = self.catalogue.nearest(id).map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+            self.problems.push(format!("reads '{id}', which is not in the catalogue{near}"));
         }
     }
 }

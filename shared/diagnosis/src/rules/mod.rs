@@ -7,6 +7,7 @@
 mod condition;
 mod evaluate;
 mod parse;
+mod place;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,22 +19,27 @@ use crate::catalogue::Catalogue;
 pub(crate) use condition::{Comparison, Condition, Role, Shape, Threshold, opaque_truth};
 pub(crate) use evaluate::{Evaluation, Outcome, evaluate};
 
+/// The signals that services of ours measure.
+const SHIPPED_SIGNALS: &str = include_str!("../../rules/signals.yaml");
+
 /// The rules, the categories and the catalogue of signals, checked and compiled once.
 pub struct RuleBook {
     pub(crate) catalogue: Catalogue,
     pub(crate) categories: Vec<Category>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) environment: Arc<cel::Env>,
+    pub(crate) fingerprint: String,
 }
 
 /// Something wrong in a rule file or a catalogue.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {message}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The rule, signal, category or file that it is about.
     pub place: String,
     /// What is wrong, and what would be right.
     pub message: String,
+    /// Line of the file, from 1, where it is known.
+    pub line: Option<usize>,
 }
 
 /// A part of the overall score.
@@ -116,10 +122,18 @@ impl RuleBook {
     /// Never: a test reads the shipped files.
     #[must_use]
     pub fn shipped() -> Self {
-        match Self::parse(include_str!("../../rules/rules.yaml"), include_str!("../../rules/signals.yaml")) {
+        match Self::parse(include_str!("../../rules/rules.yaml"), SHIPPED_SIGNALS) {
             Ok(book) => book,
             Err(problems) => unreachable!("the shipped rules are checked by a test: {problems:?}"),
         }
+    }
+
+    /// Reads, checks and compiles a rule file over the shipped catalogue of signals.
+    ///
+    /// # Errors
+    /// Every problem of the file, with its line where that is known.
+    pub fn with_rules(rules_yaml: &str) -> Result<Self, Vec<Problem>> {
+        Self::parse(rules_yaml, SHIPPED_SIGNALS)
     }
 
     /// Reads, checks and compiles a rule file and a catalogue.
@@ -148,6 +162,12 @@ impl RuleBook {
         &self.catalogue
     }
 
+    /// Names what the rules decide by: ids and conditions, nothing else. Two books of one fingerprint find the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
     pub(crate) fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id == id)
     }
@@ -167,6 +187,18 @@ impl Rule {
         &self.needs
     }
 
+    /// What it is about, in CEL; where that is false the rule does not apply.
+    #[must_use]
+    pub fn applies_if(&self) -> Option<&str> {
+        self.applies_if.as_ref().map(|condition| condition.source.as_str())
+    }
+
+    /// The share of the site that it touches, in CEL.
+    #[must_use]
+    pub fn reach(&self) -> &str {
+        &self.reach.source
+    }
+
     /// Its condition in CEL.
     #[must_use]
     pub fn condition(&self) -> &str {
@@ -176,7 +208,18 @@ impl Rule {
 
 impl Problem {
     pub(crate) fn new(place: &str, message: impl Into<String>) -> Self {
-        Self { place: place.to_owned(), message: message.into() }
+        Self { place: place.to_owned(), message: message.into(), line: None }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        write!(f, "{}: {}", self.place, self.message)
     }
 }
 

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{Category, Condition, Effort, Outcome, Problem, Rule, RuleBook, Severity, evaluate};
 use crate::catalogue::{Catalogue, SignalSpec};
 use crate::facts::Facts;
 use crate::limits::{TEXT_BYTES_MAX, TITLE_BYTES_MAX};
 
+/// Bytes of a digest that tell rule books apart.
+const FINGERPRINT_BYTES: usize = 8;
 /// Name and version of the rule file's schema.
 const SCHEMA: &str = "rules/1";
 
@@ -49,6 +52,16 @@ struct RuleSpec {
 }
 
 pub(super) fn parse(rules_yaml: &str, signals_yaml: &str) -> Result<RuleBook, Vec<Problem>> {
+    read(rules_yaml, signals_yaml).map_err(|mut problems| {
+        for problem in &mut problems {
+            super::place::locate(problem, rules_yaml);
+            super::place::locate(problem, signals_yaml);
+        }
+        problems
+    })
+}
+
+fn read(rules_yaml: &str, signals_yaml: &str) -> Result<RuleBook, Vec<Problem>> {
     let mut problems = Vec::new();
     let catalogue = Catalogue::parse(signals_yaml, &mut problems);
     let file = match serde_saphyr::from_str::<RuleFile>(rules_yaml) {
@@ -64,9 +77,25 @@ pub(super) fn parse(rules_yaml: &str, signals_yaml: &str) -> Result<RuleBook, Ve
     check_categories(&file.categories, &mut problems);
     let rules = read_rules(file.rules, &file.categories, &catalogue, &mut problems);
     check_references(&rules, &mut problems);
-    let book = RuleBook { catalogue, categories: file.categories, rules, environment: Arc::new(cel::Env::stdlib()) };
+    let environment = Arc::new(cel::Env::stdlib());
+    let fingerprint = fingerprint(&rules);
+    let book = RuleBook { catalogue, categories: file.categories, rules, environment, fingerprint };
     try_samples(&book, &mut problems);
     if problems.is_empty() { Ok(book) } else { Err(problems) }
+}
+
+/// A digest of ids and conditions, whatever their order.
+fn fingerprint(rules: &[Rule]) -> String {
+    let mut parts: Vec<String> = rules
+        .iter()
+        .map(|rule| {
+            let applies_if = rule.applies_if.as_ref().map_or("", |condition| &condition.source);
+            format!("{}\0{applies_if}\0{}\n", rule.id, rule.when.source)
+        })
+        .collect();
+    parts.sort();
+    let digest = Sha256::digest(parts.concat().as_bytes());
+    hex::encode(&digest[..FINGERPRINT_BYTES])
 }
 
 fn check_categories(categories: &[Category], problems: &mut Vec<Problem>) {
@@ -230,7 +259,10 @@ fn try_samples(book: &RuleBook, problems: &mut Vec<Problem>) {
     }
     for evaluation in evaluate(book, &good, &good.context(book)) {
         if evaluation.outcome == Outcome::Fired {
-            problems.push(Problem::new(&evaluation.rule.id, "fires although every signal is good"));
+            problems.push(Problem::new(
+                &evaluation.rule.id,
+                "fires although every signal is good; compare with values beyond `good` of the catalogue",
+            ));
         }
     }
     // The two samples share their mistakes.

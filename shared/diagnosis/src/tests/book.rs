@@ -56,7 +56,11 @@ fn rule(id: &str, rest: &str) -> String {
 }
 
 fn problems(rules_yaml: &str, signals_yaml: &str) -> Vec<String> {
-    RuleBook::parse(rules_yaml, signals_yaml).expect_err("is refused").iter().map(ToString::to_string).collect()
+    RuleBook::parse(rules_yaml, signals_yaml)
+        .expect_err("is refused")
+        .iter()
+        .map(|problem| format!("{}: {}", problem.place, problem.message))
+        .collect()
 }
 
 #[test]
@@ -86,7 +90,7 @@ fn every_problem_of_a_book_is_told_and_not_only_the_first() {
     for expected in [
         "A: when: reads 'tech.unheard_of', which is not in the catalogue",
         "C: when: gives a int where true or false is due",
-        "D: fires although every signal is good",
+        "D: fires although every signal is good; compare with values beyond `good` of the catalogue",
         "E: explains itself: E -> F -> E",
         "E: suppresses 'Z', which is no rule",
         "F: a gate is a score, 0 to 100",
@@ -140,4 +144,25 @@ signals:
 fn a_file_that_is_no_yaml_is_told_with_its_place() {
     let found = problems("rules: [", SIGNALS).join("\n");
     assert!(found.starts_with("rules: not readable: ") && found.contains("line"), "{found}");
+}
+
+#[test]
+fn a_problem_says_its_line_and_the_signal_that_was_meant() {
+    let yaml = format!(
+        "{}  - id: B\n    title: t\n    category: crawl\n    severity: high\n    effort: S\n    gate: 101\n    when: >-\n      tech.lops > 1\n    \
+         reach: '1.0'\n    evidence: [tech.none]\n    action: a\n    source: s\n",
+        rules(&rule("A", "when: tech.loops > 1"))
+    );
+    let told: Vec<String> =
+        RuleBook::parse(&yaml, SIGNALS).expect_err("is refused").iter().map(ToString::to_string).collect();
+    for expected in [
+        "line 12: B: when: reads 'tech.lops', which is not in the catalogue; did you mean 'tech.loops'?",
+        "line 11: B: a gate is a score, 0 to 100",
+        "line 15: B: evidence 'tech.none' is not in the catalogue",
+    ] {
+        assert!(told.iter().any(|line| line == expected), "{expected}\nin\n{}\nof\n{yaml}", told.join("\n"));
+    }
+    let twice = rules(&[rule("A", "when: tech.loops > 1"), rule("A", "when: tech.loops > 2")].concat());
+    let told = RuleBook::parse(&twice, SIGNALS).expect_err("is refused")[0].to_string();
+    assert!(told.starts_with("line 6: A: "), "{told}");
 }

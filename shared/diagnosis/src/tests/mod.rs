@@ -5,6 +5,7 @@ mod changes;
 mod confidence;
 mod golden;
 mod properties;
+mod repeats;
 mod scores;
 mod synthesis;
 mod workers;

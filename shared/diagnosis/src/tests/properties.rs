@@ -9,7 +9,7 @@ use super::{
     standard_run_of_quality,
 };
 use crate::catalogue::{Better, Kind, SignalSpec};
-use crate::diff::ChangeStatus;
+use crate::diff::{ChangeStatus, NotComparable, between};
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() }
@@ -125,6 +125,53 @@ proptest! {
             *service = Service::completed(&service.name, &result);
         }
         prop_assert_eq!(serde_json::to_string(&diagnose(&services))?, serde_json::to_string(&diagnose(&shuffled))?);
+    }
+
+    #[test]
+    fn the_order_of_services_changes_no_figure(signals in signals(), turn in 1..5_usize) {
+        let services = standard_run_of_quality(&signals, some_quality);
+        let mut turned = services.clone();
+        turned.rotate_left(turn);
+        let (one, other) = (diagnose(&services), diagnose(&turned));
+        prop_assert_eq!((&one.findings, &one.score, one.confidence), (&other.findings, &other.score, other.confidence));
+        prop_assert_eq!((&one.rules, &one.measured), (&other.rules, &other.measured));
+    }
+
+    #[test]
+    fn a_value_of_null_is_as_unknown_as_no_value(signals in signals(), which: Index) {
+        prop_assume!(!signals.is_empty());
+        let id = signals.keys().nth(which.index(signals.len())).expect("within").clone();
+        let (mut absent, mut null) = (signals.clone(), signals);
+        absent.remove(&id);
+        null.insert(id, Value::Null);
+        let bytes = |signals| serde_json::to_string(&diagnose(&standard_run(signals)));
+        prop_assert_eq!(bytes(&absent)?, bytes(&null)?);
+    }
+
+    #[test]
+    fn a_result_that_says_everything_twice_says_no_more(signals in signals()) {
+        let once = standard_run_of_quality(&signals, some_quality);
+        let mut twice = once.clone();
+        for service in &mut twice {
+            let mut result: Value = serde_json::from_str(service.result.as_ref().expect("completed").get())?;
+            let list = result["signals"].as_array_mut().expect("a list");
+            list.extend(list.clone());
+            *service = Service::completed(&service.name, &result);
+        }
+        let (once, mut twice) = (diagnose(&once), diagnose(&twice));
+        twice.warnings.retain(|warning| warning.code != "doubled_signals");
+        prop_assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn what_is_new_one_way_is_fixed_the_other_way(one in signals(), other in signals()) {
+        let (one, other) = (raw(&diagnose(&standard_run(&one))), raw(&diagnose(&standard_run(&other))));
+        let there = between(&BOOK, one.get(), other.get());
+        let back = between(&BOOK, other.get(), one.get());
+        prop_assert_eq!((&there.new, &there.fixed), (&back.fixed, &back.new));
+        prop_assert_eq!((&there.within_noise, there.unchanged), (&back.within_noise, back.unchanged));
+        let ids = |list: &[NotComparable]| list.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+        prop_assert_eq!(ids(&there.not_comparable), ids(&back.not_comparable));
     }
 
     #[test]

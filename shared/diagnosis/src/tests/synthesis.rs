@@ -230,3 +230,26 @@ fn only_what_a_completed_service_answered_is_read() {
     assert_eq!(diagnosis.missing_services[0].status, ServiceStatus::Timeout);
     assert_eq!(raw(&diagnosis).get(), raw(&diagnose(&services)).get());
 }
+
+#[test]
+fn the_members_that_customers_read_are_filled_from_what_was_measured() {
+    let signals = good_but(&[
+        ("tech.soft_404", json!(true)),
+        ("tech.redirect_loops", json!(2)),
+        ("tech.title_missing_ratio", json!(0.5)),
+    ]);
+    let before = diagnose(&standard_run(&good_but(&[("tech.redirect_loops", json!(2))])));
+    let mut services = standard_run_without(&signals, &["serp-intelligence"]);
+    services[4] = Service { status: ServiceStatus::Timeout, ..Service::failed("vitals-monitor", "too slow", None) };
+    let diagnosis = synthesise(&BOOK, &Input { previous: Some(&raw(&before)), ..input(&services) }).expect("is a run");
+    let value = serde_json::to_value(&diagnosis).expect("JSON");
+    assert_eq!(value["primary_cause"]["finding_id"], "CRW-004");
+    assert_eq!(value["supporting_causes"][0]["finding_id"], "IDX-010");
+    assert_eq!(value["supporting_causes"][0]["explains"], json!(["CNT-001"]));
+    assert_eq!(value["what_changed"]["new"][0]["id"], "CNT-001");
+    assert_eq!(value["what_to_do_next"][0]["finding_ids"], json!(["CRW-004"]));
+    assert_eq!(value["missing_services"][0]["service"], "serp-intelligence");
+    assert_eq!(value["missing_services"][1]["status"], "timeout");
+    let confidence = value["confidence"].as_f64().expect("a number");
+    assert!(confidence < before.confidence, "{confidence}");
+}

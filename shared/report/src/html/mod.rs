@@ -131,7 +131,7 @@ pub(crate) fn change_summary(changed: &WhatChanged) -> String {
         }
         _ => String::new(),
     };
-    let same = count(changed.unchanged as u64, "finding is", "findings are");
+    let same = count((changed.unchanged + changed.within_noise.len()) as u64, "finding is", "findings are");
     let unseen = match changed.not_comparable.len() as u64 {
         0 => String::new(),
         unseen => format!("; {} be compared", count(unseen, "other cannot", "others cannot")),

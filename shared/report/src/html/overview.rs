@@ -49,7 +49,7 @@ fn score(diagnosis: &Diagnosis) -> Markup {
                         stroke-dasharray={ (figure(value.clamp(0.0, 100.0))) " 100" } transform="rotate(-90 60 60)" {}
                 }
                 text.big x="60" y="69" text-anchor="middle" { (shown) }
-                text.small x="60" y="84" text-anchor="middle" { "of 100" }
+                @if score.value.is_some() { text.small x="60" y="84" text-anchor="middle" { "of 100" } }
             }
             p.bounds {
                 @if score.value.is_some() { "between " (figure(low.round())) " and " (figure(high.round())) }
