@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use hermes_adapters::entropy::{SystemEntropy, process_id};
-use hermes_adapters::memory::MemoryQueue;
+use hermes_adapters::memory::{MemoryPoliteness, MemoryQueue};
 use hermes_adapters::settings::{Api, Worker};
 use hermes_adapters::sqlite::Sqlite;
 use hermes_core::ports::http::{Http, Reach};
 use hermes_diagnosis::RuleBook;
 use hermes_dispatcher::api::Hosts;
 use hermes_dispatcher::engine::EngineParts;
+use hermes_worker_runner::polite::PoliteHttp;
 use hermes_worker_runner::{Equipment, Ports, Registry, RunnerOptions, all_servable};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -150,7 +151,9 @@ fn start_workers(
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
     let registry = Registry::for_keys(&keys, &Equipment::new(environment.clone(), reach))?;
     let identity = process_id().to_string();
-    let ports = Ports { queue: queue.worker(identity), http, entropy: Arc::new(SystemEntropy) };
+    let (politeness, entropy) = (Arc::new(MemoryPoliteness::default()), Arc::new(SystemEntropy));
+    let http = PoliteHttp::new(http, politeness, entropy.clone(), worker.politeness, environment);
+    let ports = Ports { queue: queue.worker(identity), http: Arc::new(http), entropy };
     let options = RunnerOptions { concurrency: worker.concurrency, grace: worker.grace, ..RunnerOptions::new(keys) };
     let shutdown = stop.clone();
     let task = tokio::spawn(async move {

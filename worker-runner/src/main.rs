@@ -5,11 +5,13 @@ use std::sync::Arc;
 use clap::Parser;
 use hermes_adapters::entropy::{SystemEntropy, process_id};
 use hermes_adapters::http::HttpClient;
+use hermes_adapters::politeness::FleetPoliteness;
 use hermes_adapters::redis::RedisQueue;
 use hermes_adapters::settings::Settings;
-use hermes_adapters::{signals, telemetry};
+use hermes_adapters::{secrets, signals, telemetry};
 use hermes_core::ports::http::Reach;
 use hermes_worker_runner::arguments::{Arguments, environment};
+use hermes_worker_runner::polite::PoliteHttp;
 use hermes_worker_runner::{Equipment, Ports, Registry, RunnerOptions, all_servable, run};
 
 #[global_allocator]
@@ -22,15 +24,19 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings::load_with(arguments.config.as_deref(), arguments.overrides())?;
     telemetry::init(settings.log.format, &settings.log.filter)?;
     let shutdown = signals::shutdown_token()?;
-    let (worker, environment) = (settings.worker, environment());
+    let configured = secrets::load(settings.secrets.as_ref(), &environment()).await?;
+    let (worker, environment) = (settings.worker, configured.over(environment()));
     let keys = if worker.keys.is_empty() { all_servable(&environment) } else { worker.keys };
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
-    let registry = Registry::for_keys(&keys, &Equipment::new(environment, reach))?;
+    let equipment = Equipment::new(environment, reach);
+    let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
     let queue = RedisQueue::connect_with(&settings.redis.options(settings.queue, &identity)).await?;
     let queue = Arc::new(queue);
+    let (entropy, politeness) = (Arc::new(SystemEntropy), FleetPoliteness::new(queue.politeness()));
     let http = Arc::new(HttpClient::new()?);
-    let ports = Ports { queue: queue.clone(), http, entropy: Arc::new(SystemEntropy) };
+    let http = PoliteHttp::new(http, Arc::new(politeness), entropy.clone(), worker.politeness, &equipment.environment);
+    let ports = Ports { queue: queue.clone(), http: Arc::new(http), entropy };
     let options = RunnerOptions {
         concurrency: worker.concurrency,
         grace: worker.grace,

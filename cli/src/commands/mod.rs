@@ -2,6 +2,7 @@
 
 mod audit;
 mod cancel;
+mod doctor;
 mod migrate;
 mod plans;
 mod report;
@@ -46,6 +47,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Plans(plans) => plans::execute(plans, settings).await,
         Command::Migrate => migrate::execute(settings).await,
         Command::Audit(audit) => audit::execute(audit, settings).await,
+        Command::Doctor(options) => doctor::execute(options, settings).await,
         Command::Bench(bench) => crate::bench::execute(bench).await,
     }
 }

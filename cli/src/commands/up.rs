@@ -10,9 +10,10 @@ use tracing::info;
 use crate::args::Up;
 use crate::embedded::{Embedded, EmbeddedOptions};
 use crate::exit::{Exit, Failure};
-use crate::session::{data_folder, environment};
+use crate::session::{configured, data_folder, environment};
 
 pub(super) async fn execute(up: Up, settings: Settings) -> Result<Exit, Failure> {
+    let environment = configured(&settings).await?.over(environment());
     let data = data_folder(up.data.as_deref(), &settings)?;
     let api = Api { listen: up.listen.unwrap_or(settings.api.listen), ..settings.api };
     api.check()?;
@@ -21,7 +22,6 @@ pub(super) async fn execute(up: Up, settings: Settings) -> Result<Exit, Failure>
     let http = Arc::new(HttpClient::new().map_err(anyhow::Error::from)?);
     let told_to_stop = signals::shutdown_token().map_err(anyhow::Error::from)?;
     let place = data.display().to_string();
-    let environment = environment();
     let mut embedded = Embedded::start(EmbeddedOptions { data, api, worker, environment, http }).await?;
     info!(data = place, "Hermes is up at {}", embedded.url());
     let broken = tokio::select! {

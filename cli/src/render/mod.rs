@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod diagnosis;
+pub mod doctor;
 pub mod plans;
 pub mod run;
 pub mod runs;

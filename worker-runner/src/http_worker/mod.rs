@@ -9,9 +9,11 @@
 pub mod answer;
 pub mod call;
 pub mod config;
+mod examine;
 mod redact;
-mod retry_after;
+pub(crate) mod retry_after;
 
 pub use answer::{CallOutcome, Failure};
 pub use call::run;
 pub use config::{ConfigError, WorkerConfig};
+pub use examine::{Examined, examine};

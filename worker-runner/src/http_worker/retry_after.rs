@@ -5,7 +5,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 
 /// Milliseconds to wait, if the response says so in seconds, or as a date beside a `Date` of its own: our clock has no
 /// part in it. Source: RFC 9110, section 10.2.3.
-pub(super) fn retry_after_ms(response: &Response) -> Option<u64> {
+pub(crate) fn retry_after_ms(response: &Response) -> Option<u64> {
     let field = response.header("retry-after")?.trim();
     if !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit()) {
         // Too many digits for a number are a long time, not none.

@@ -2,5 +2,6 @@
 
 pub mod entropy;
 pub mod http;
+pub mod politeness;
 pub mod queue;
 pub mod store;
