@@ -60,6 +60,8 @@ pub enum Command {
     Data(Data),
     /// Check that all that is stored is as it must be; reads only, also while others write
     Audit(Audit),
+    /// Say for each service whether it is ready or what it lacks, and where its values come from
+    Doctor(Doctor),
     /// Measure how fast it is: starts a private system of its own, or measures a running one
     Bench(Bench),
 }
@@ -356,6 +358,23 @@ pub struct Audit {
     #[arg(long, value_name = "MS", default_value_t = AUDIT_SLACK_MS)]
     pub slack_ms: u64,
     /// Write the result as one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `hermes doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// The shipped plan whose required services must be ready [default: standard-v1]
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PlanId>,
+    /// Look at the database and the Redis of a fleet instead of the data folder
+    #[arg(long)]
+    pub fleet: bool,
+    /// The data folder [default: hermes in $XDG_DATA_HOME or in ~/.local/share]
+    #[arg(long, value_name = "PATH", conflicts_with = "fleet")]
+    pub data: Option<PathBuf>,
+    /// Write what was found as JSON
     #[arg(long)]
     pub json: bool,
 }

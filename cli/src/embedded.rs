@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use hermes_adapters::browser::Chromium;
 use hermes_adapters::entropy::{SystemEntropy, process_id};
-use hermes_adapters::memory::MemoryQueue;
+use hermes_adapters::memory::{MemoryPoliteness, MemoryQueue};
 use hermes_adapters::names;
 use hermes_adapters::ranks::RankFolder;
 use hermes_adapters::settings::{Api, Worker};
@@ -23,6 +23,7 @@ use hermes_core::ports::ranks::Ranks;
 use hermes_diagnosis::RuleBook;
 use hermes_dispatcher::api::Hosts;
 use hermes_dispatcher::engine::EngineParts;
+use hermes_worker_runner::polite::PoliteHttp;
 use hermes_worker_runner::{Equipment, Ports, Registry, RunnerOptions, all_servable};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -163,7 +164,9 @@ fn start_workers(
         Equipment { names, ranks: Some(ranks), browser: Some(browser), ..Equipment::new(environment.clone(), reach) };
     let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
-    let ports = Ports { queue: queue.worker(identity), http, entropy: Arc::new(SystemEntropy) };
+    let (politeness, entropy) = (Arc::new(MemoryPoliteness::default()), Arc::new(SystemEntropy));
+    let http = PoliteHttp::new(http, politeness, entropy.clone(), worker.politeness, environment);
+    let ports = Ports { queue: queue.worker(identity), http: Arc::new(http), entropy };
     let options = RunnerOptions { concurrency: worker.concurrency, grace: worker.grace, ..RunnerOptions::new(keys) };
     let shutdown = stop.clone();
     let task = tokio::spawn(async move {

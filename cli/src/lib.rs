@@ -9,6 +9,7 @@ pub mod args;
 pub mod bench;
 pub mod client;
 mod commands;
+pub mod doctor;
 pub mod embedded;
 pub mod exit;
 mod follow;

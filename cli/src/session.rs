@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use hermes_adapters::http::HttpClient;
 use hermes_adapters::settings::{Api, Settings, Worker};
-use hermes_adapters::sqlite;
+use hermes_adapters::{secrets, sqlite};
+use hermes_core::Configured;
 use hermes_core::ports::http::Http;
 use hermes_diagnosis::RuleBook;
 use url::Url;
@@ -92,7 +93,7 @@ impl Finder {
         };
         // Any free port: the usual one may be taken, and only this process and its neighbours need to find it.
         let api = Api { listen: ([127, 0, 0, 1], 0).into(), ..self.settings.api.clone() };
-        let environment = environment();
+        let environment = configured(&self.settings).await?.over(environment());
         let (http, book) = (self.http.clone(), Arc::new(rules(&self.settings)?));
         let options = EmbeddedOptions { data, api, worker, environment, http, book };
         let embedded = Embedded::start(options).await?;
@@ -131,6 +132,12 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
 pub(crate) fn rules(settings: &Settings) -> Result<RuleBook, Failure> {
     hermes_dispatcher::rules::book(settings.diagnosis.rule_file())
         .map_err(|error| Failure::Use(format!("failed to {error}")))
+}
+
+/// What workers and providers are configured with.
+pub(crate) async fn configured(settings: &Settings) -> Result<Configured, Failure> {
+    let loaded = secrets::load(settings.secrets.as_ref(), &environment()).await;
+    loaded.map_err(|error| Failure::Use(format!("failed to {error}")))
 }
 
 /// The data folder: the option, else the setting.

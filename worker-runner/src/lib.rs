@@ -21,6 +21,7 @@ pub mod http_worker;
 mod leases;
 mod outage;
 mod panics;
+pub mod polite;
 pub mod registry;
 pub mod runner;
 pub mod serp_intelligence;
@@ -31,7 +32,7 @@ pub mod vitals_monitor;
 
 pub use registry::{Equipment, Registry, all_servable};
 pub use runner::{Ports, RunnerError, RunnerOptions, RunnerReport, run};
-pub use service::{AttemptContext, Service, ServiceOutcome};
+pub use service::{AttemptContext, Service, ServiceOutcome, Standing};
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,8 @@ use hermes_core::wire::{ErrorClass, Job, ServiceError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::http_worker::WorkerConfig;
+
 /// Attempts of one worker key that a process executes at a time, unless the service or the operator says otherwise.
 pub const CONCURRENCY_DEFAULT: usize = 16;
 
@@ -20,10 +22,32 @@ pub trait Service: Send + Sync {
     /// process must end; a panic inside it fails the attempt with class `panic` and harms nothing else.
     async fn run(&self, attempt: &AttemptContext<'_>) -> ServiceOutcome;
 
+    /// Whether it can do its work, as far as its configuration tells; nothing is called for this.
+    fn standing(&self) -> Standing {
+        Standing::Ready { with: "built in".to_owned() }
+    }
+
     /// How many attempts make sense at a time in one process.
     fn concurrency(&self) -> usize {
         CONCURRENCY_DEFAULT
     }
+}
+
+/// Whether a service can do its work.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// It can.
+    Ready {
+        /// What it works with, in a few words: `built in`, a provider …
+        with: String,
+    },
+    /// It lacks something; every attempt would fail.
+    Lacks {
+        /// With which text: it names the remedy.
+        what: String,
+    },
+    /// Somebody else does the work, who can be asked.
+    External(WorkerConfig),
 }
 
 /// What a service may use while it executes an attempt.

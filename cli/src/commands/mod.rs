@@ -4,6 +4,7 @@ mod audit;
 mod cancel;
 mod data;
 mod diff;
+mod doctor;
 mod migrate;
 mod plans;
 mod report;
@@ -52,6 +53,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Migrate => migrate::execute(settings).await,
         Command::Data(data) => data::execute(data, settings).await,
         Command::Audit(audit) => audit::execute(audit, settings).await,
+        Command::Doctor(options) => doctor::execute(options, settings).await,
         Command::Bench(bench) => crate::bench::execute(bench).await,
     }
 }

@@ -10,9 +10,10 @@ use tracing::info;
 use crate::args::Up;
 use crate::embedded::{Embedded, EmbeddedOptions};
 use crate::exit::{Exit, Failure};
-use crate::session::{data_folder, environment, rules};
+use crate::session::{configured, data_folder, environment, rules};
 
 pub(super) async fn execute(up: Up, settings: Settings) -> Result<Exit, Failure> {
+    let environment = configured(&settings).await?.over(environment());
     let data = data_folder(up.data.as_deref(), &settings)?;
     let book = Arc::new(rules(&settings)?);
     let api = Api { listen: up.listen.unwrap_or(settings.api.listen), ..settings.api };
@@ -22,7 +23,6 @@ pub(super) async fn execute(up: Up, settings: Settings) -> Result<Exit, Failure>
     let http = Arc::new(HttpClient::new().map_err(anyhow::Error::from)?);
     let told_to_stop = signals::shutdown_token().map_err(anyhow::Error::from)?;
     let place = data.display().to_string();
-    let environment = environment();
     let mut embedded = Embedded::start(EmbeddedOptions { data, api, worker, environment, http, book }).await?;
     info!(data = place, "Hermes is up at {}", embedded.url());
     let broken = tokio::select! {

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod data;
 pub mod diagnosis;
 pub mod diff;
+pub mod doctor;
 pub mod plans;
 pub mod rules;
 pub mod run;

@@ -4,6 +4,7 @@
 //! knows nothing of websites' quality: a plan of arbitrary services with arbitrary workers is first-class.
 
 pub mod audit;
+pub mod configured;
 pub mod ids;
 pub mod json;
 pub mod kbase;
@@ -16,6 +17,7 @@ pub mod status;
 pub mod time;
 pub mod wire;
 
+pub use configured::Configured;
 pub use ids::{Domain, EventId, InvalidName, PlanId, RunId, ServiceName, WebsiteId, WorkerKey};
 pub use json::{InvalidJson, Json};
 pub use plan::{Plan, PlanError, PlanHash, PlanProblem, PlanSpec};

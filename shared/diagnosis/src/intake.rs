@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::catalogue::Catalogue;
+use crate::conforms::schema_problem;
 use crate::diagnosis::DiagnosisWarning;
 use crate::facts::{Fact, Facts, sample_factor, typed};
 use crate::finding::{Finding, FindingEvidence, Origin};
@@ -47,6 +48,12 @@ impl Reader<'_> {
         let mut intake = Intake::default();
         let Some(body) = self.body(result, &mut intake) else { return intake };
         intake.measures = body.get("schema").and_then(Value::as_str) == Some(SCHEMA);
+        if intake.measures
+            && let Some(problem) = schema_problem(&body)
+        {
+            let detail = format!("the result says that it is {SCHEMA} and is not: {problem}; what can be read is used");
+            intake.warnings.push(self.warning("not_of_schema", clean(&detail, TEXT_BYTES_MAX)));
+        }
         if let Some(signals) = body.get("signals").and_then(Value::as_array) {
             intake.measures = true;
             self.signals(&body, signals, facts, &mut intake);

@@ -2,6 +2,7 @@
 //! the same bytes.
 //!
 //! * [`signal`]: what a measuring service reports.
+//! * [`conforms`]: whether a result is of the schema that workers are given (`schema/signals-1.schema.json`).
 //! * [`catalogue`]: which signals there are, and which service they come from (`rules/signals.yaml`).
 //! * [`rules`]: conditions over signals (`rules/rules.yaml`), read, checked and evaluated; a rule that lacks a signal is
 //!   *not evaluated*, never *passed*.
@@ -20,6 +21,7 @@
 
 pub mod catalogue;
 pub mod confidence;
+pub mod conforms;
 pub mod diagnosis;
 pub mod diff;
 mod facts;

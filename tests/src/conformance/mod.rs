@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a case ends at the first thing that is not as it must be")]
 
+pub mod politeness;
 pub mod queue;
 pub mod store;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::http_worker::{self, CallOutcome, WorkerConfig};
-use crate::service::{AttemptContext, Service, ServiceOutcome};
+use crate::service::{AttemptContext, Service, ServiceOutcome, Standing};
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -33,5 +33,9 @@ impl Service for External {
                 retry_after_ms: failure.retry_after_ms,
             },
         }
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::External(self.config.clone())
     }
 }

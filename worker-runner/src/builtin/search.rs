@@ -10,8 +10,8 @@ use hermes_core::wire::ServiceError;
 
 use super::sites::{self, params};
 use crate::competitive_intelligence::{self, CompareOptions};
-use crate::serp_intelligence::{self, SearchFailure, SearchOptions};
-use crate::service::{AttemptContext, Service, ServiceOutcome};
+use crate::serp_intelligence::{self, SearchFailure, SearchOptions, provider};
+use crate::service::{AttemptContext, Service, ServiceOutcome, Standing};
 
 /// Sites at a time: each asks a provider dozens of queries.
 const SITES_AT_A_TIME: usize = 4;
@@ -51,6 +51,15 @@ impl Service for SerpIntelligence {
                 retryable: failure.retryable(),
                 retry_after_ms: failure.retry_after().map(sites::in_ms),
             },
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let chosen = provider::choose(&self.environment, None);
+        match (chosen, provider::configured(&self.environment).first()) {
+            (Ok(_), Some(name)) => Standing::Ready { with: format!("built in, over {name}") },
+            (Ok(_), None) => Standing::Ready { with: "built in".to_owned() },
+            (Err(problem), _) => Standing::Lacks { what: problem.to_string() },
         }
     }
 

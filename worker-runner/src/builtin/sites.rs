@@ -105,6 +105,7 @@ fn class(error: &SiteError) -> ErrorClass {
         SiteError::Tls(_) => ErrorClass::Tls,
         SiteError::Timeout(_) | SiteError::OutOfTime => ErrorClass::Timeout,
         SiteError::PrivateTarget(_) | SiteError::Disallowed { .. } => ErrorClass::TargetRefused,
+        SiteError::HeldBack { .. } => ErrorClass::RateLimited,
         SiteError::Redirects { .. } => ErrorClass::UnexpectedRedirect,
         SiteError::TurnedAway { status, .. } | SiteError::ErrorPage { status, .. } => by_status(*status),
     }

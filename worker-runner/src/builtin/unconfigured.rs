@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use hermes_core::wire::ServiceError;
 
-use crate::service::{AttemptContext, Service, ServiceOutcome};
+use crate::service::{AttemptContext, Service, ServiceOutcome, Standing};
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -24,5 +24,9 @@ impl Unconfigured {
 impl Service for Unconfigured {
     async fn run(&self, _: &AttemptContext<'_>) -> ServiceOutcome {
         ServiceOutcome::Failed { error: self.error.clone(), retryable: false, retry_after_ms: None }
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Lacks { what: self.error.message.clone() }
     }
 }

@@ -115,6 +115,7 @@ pub(super) fn judge(
 }
 
 fn not_reached(error: &HttpError, redactor: &Redactor) -> CallOutcome {
+    let mut retry_after_ms = None;
     let (class, retryable) = match error {
         HttpError::Refused { .. } => (ErrorClass::TargetRefused, false),
         HttpError::Dns { .. } => (ErrorClass::Dns, true),
@@ -122,9 +123,13 @@ fn not_reached(error: &HttpError, redactor: &Redactor) -> CallOutcome {
         HttpError::Connect { .. } | HttpError::Protocol { .. } => (ErrorClass::Connection, true),
         HttpError::Tls { .. } => (ErrorClass::Tls, false),
         HttpError::Timeout { .. } => (ErrorClass::Timeout, false),
+        HttpError::HeldBack { retry_after_ms: wait_ms, .. } => {
+            retry_after_ms = Some(*wait_ms);
+            (ErrorClass::RateLimited, true)
+        }
     };
     let message = format!("Worker unreachable: {error}");
-    CallOutcome::failed(class, redactor.clean(&message)).retryable(retryable, None)
+    CallOutcome::failed(class, redactor.clean(&message)).retryable(retryable, retry_after_ms)
 }
 
 fn accepted(response: &Response, can_wait: bool, redactor: &Redactor) -> CallOutcome {
@@ -179,9 +184,19 @@ fn succeeded(response: &Response, redactor: &Redactor) -> CallOutcome {
             CallOutcome::failed(ErrorClass::InvalidResult, message)
         }
         Some(data) if wrapped => {
-            CallOutcome::Completed(Json::parse(data.get()).expect("it is a part of JSON that was accepted"))
+            completed(Json::parse(data.get()).expect("it is a part of JSON that was accepted"), redactor)
         }
-        Some(_) | None => CallOutcome::Completed(whole),
+        Some(_) | None => completed(whole, redactor),
+    }
+}
+
+/// A result, without the key where a worker repeats it.
+fn completed(result: Json, redactor: &Redactor) -> CallOutcome {
+    let Some(cleaned) = redactor.clean_json(result.get()) else { return CallOutcome::Completed(result) };
+    match Json::parse(&cleaned) {
+        Ok(cleaned) => CallOutcome::Completed(cleaned),
+        // The key stands where no text does: it is a number, or a member's name that is needed.
+        Err(_) => CallOutcome::failed(ErrorClass::InvalidResult, "The worker's result repeats its API key"),
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Read at the moment of the call: a worker that is configured wrongly fails its own service and nothing else.
 
+use hermes_core::configured::worker_names;
 use hermes_core::wire::{ErrorClass, ServiceError};
 use hermes_core::{Secret, WorkerKey};
 use url::{Host, Url};
@@ -107,8 +108,7 @@ impl WorkerConfig {
 /// The names of the two variables: base URL, API key.
 #[must_use]
 pub fn variables(worker_key: &WorkerKey) -> [String; 2] {
-    let stem = worker_key.as_str().to_ascii_uppercase().replace(['-', '.'], "_");
-    [format!("{stem}_BASE_URL"), format!("{stem}_API_KEY")]
+    worker_names(worker_key)
 }
 
 fn parse_base_url(text: &str) -> Result<String, String> {

@@ -9,10 +9,12 @@
 pub mod answer;
 pub mod call;
 pub mod config;
+mod examine;
 mod redact;
-mod retry_after;
+pub(crate) mod retry_after;
 
 pub use answer::{CallOutcome, Failure};
 pub use call::run;
 pub use config::{ConfigError, WorkerConfig};
 pub(crate) use retry_after::retry_after_ms;
+pub use examine::{Examined, examine};

@@ -6,6 +6,9 @@ use hermes_core::wire::printable;
 /// What stands where a secret stood.
 const HIDDEN: &str = "[hidden]";
 
+/// Bytes of a secret that is looked for in results.
+const SECRET_BYTES_MIN: usize = 8;
+
 /// Removes given secrets from texts.
 pub(super) struct Redactor {
     /// Every spelling that is looked for, none of them empty.
@@ -18,8 +21,9 @@ impl Redactor {
         let mut spellings = Vec::new();
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             let quoted = serde_json::Value::from(secret).to_string();
-            let in_json = quoted.trim_start_matches('"').trim_end_matches('"').to_owned();
-            spellings.extend([secret.replace('/', "\\/"), in_json, secret.to_owned()]);
+            let in_json = quoted[1..quoted.len() - 1].to_owned();
+            let slashed = |text: &str| text.replace('/', "\\/");
+            spellings.extend([slashed(secret), slashed(&in_json), in_json, secret.to_owned()]);
         }
         // Longest first: a secret that contains another one is removed whole.
         spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
@@ -29,6 +33,15 @@ impl Redactor {
 
     pub(super) fn clean(&self, text: &str) -> String {
         self.spellings.iter().fold(text.to_owned(), |text, spelling| text.replace(spelling, HIDDEN))
+    }
+
+    /// The JSON text `json` without the secrets; `None` if there is none in it. Secrets that are as short as ordinary
+    /// words are left alone: their letters are all over every result.
+    pub(super) fn clean_json(&self, json: &str) -> Option<String> {
+        let long = || self.spellings.iter().filter(|spelling| spelling.len() >= SECRET_BYTES_MIN);
+        long()
+            .any(|spelling| json.contains(spelling.as_str()))
+            .then(|| long().fold(json.to_owned(), |text, spelling| text.replace(spelling, HIDDEN)))
     }
 
     /// The beginning of `body`, in one line. Secrets are removed before it is cut, so that none is left in half.
@@ -59,6 +72,18 @@ mod tests {
         for text in ["k/e\"y", r#"k\/e"y"#, r#"k/e\"y"#] {
             assert_eq!(redactor.clean(&format!("a {text} b")), "a [hidden] b");
         }
+    }
+
+    #[test]
+    fn a_result_is_cleaned_of_secrets_and_otherwise_left_as_it_is() {
+        let redactor = Redactor::new(["canary-\"1\"/2"]);
+        let echoed = r#"{"said": "key canary-\"1\"/2", "again": "canary-\"1\"\/2"}"#;
+        let cleaned = redactor.clean_json(echoed).expect("it is in there");
+        assert!(!cleaned.contains("canary"), "{cleaned}");
+        let read: serde_json::Value = serde_json::from_str(&cleaned).expect("still JSON");
+        assert_eq!(read["said"], "key [hidden]");
+        assert_eq!(redactor.clean_json(r#"{"said": "nothing"}"#), None);
+        assert_eq!(Redactor::new(["k"]).clean_json(r#"{"k": 1}"#), None);
     }
 
     #[test]

@@ -25,6 +25,14 @@ pub enum SiteError {
     /// What answers breaks off or is no web server: retry.
     #[error("site unreachable: {0}")]
     Protocol(HttpError),
+    /// The limits for calls to the site say not now: retry when they allow it.
+    #[error("the site cannot be read now: {error}")]
+    HeldBack {
+        /// Which limit.
+        error: HttpError,
+        /// When it makes sense to try again.
+        retry_after: Duration,
+    },
     /// The address is not public: start Hermes with `--allow-private-targets` if this is meant.
     #[error("{0}; allow private targets to diagnose such a site")]
     PrivateTarget(HttpError),
@@ -75,7 +83,7 @@ impl SiteError {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Timeout(_) | Self::Protocol(_) => true,
+            Self::Connect(_) | Self::Timeout(_) | Self::Protocol(_) | Self::HeldBack { .. } => true,
             Self::Dns(error) => is_temporary(error),
             Self::TurnedAway { status, .. } | Self::ErrorPage { status, .. } => matches!(status, 429 | 502..=504),
             Self::Options(_)
@@ -92,6 +100,7 @@ impl SiteError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TurnedAway { retry_after, .. } => *retry_after,
+            Self::HeldBack { retry_after, .. } => Some(*retry_after),
             Self::Options(_)
             | Self::Dns(_)
             | Self::Connect(_)
@@ -122,6 +131,10 @@ impl From<HttpError> for SiteError {
             HttpError::Tls { .. } => Self::Tls(error),
             HttpError::Timeout { .. } => Self::Timeout(error),
             HttpError::Protocol { .. } => Self::Protocol(error),
+            HttpError::HeldBack { retry_after_ms, .. } => {
+                let retry_after = Duration::from_millis(*retry_after_ms);
+                Self::HeldBack { error, retry_after }
+            }
         }
     }
 }

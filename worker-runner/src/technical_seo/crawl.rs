@@ -34,6 +34,8 @@ pub(super) enum Cut {
     Time,
     /// The site answered with errors only.
     Errors,
+    /// The limits for calls to the site forbade to go on.
+    HeldBack,
 }
 
 /// What a crawl knows at its end.
@@ -192,13 +194,21 @@ impl<'a> Crawl<'a> {
     }
 
     fn failed(&mut self, id: NodeId, how: How, error: &HttpError) {
+        // It was not asked for, so nothing is known about it; and the others would fare no better.
+        if matches!(error, HttpError::HeldBack { .. }) {
+            self.table.node_mut(id).state = State::Waiting;
+            self.cut = Some(Cut::HeldBack);
+            return;
+        }
         self.count_errors(true);
         if how == How::Read {
             self.pages_left += 1;
         }
         let may_pass = match error {
             HttpError::Connect { .. } | HttpError::Timeout { .. } | HttpError::Protocol { .. } => true,
-            HttpError::Refused { .. } | HttpError::Dns { .. } | HttpError::Tls { .. } => false,
+            HttpError::Refused { .. } | HttpError::Dns { .. } | HttpError::Tls { .. } | HttpError::HeldBack { .. } => {
+                false
+            }
         };
         if may_pass && !self.table.node(id).was_retried {
             self.again(id, how);

@@ -23,7 +23,7 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName, 
 use url::{Host, Url};
 
 use decode::Coding;
-use resolve::Resolver;
+use resolve::{Lookup, Resolver};
 
 /// What Hermes calls itself where the caller sets no `User-Agent`.
 pub const USER_AGENT: &str = concat!("Mozilla/5.0 (compatible; Hermes/", env!("CARGO_PKG_VERSION"), ")");
@@ -66,7 +66,11 @@ impl HttpClient {
     /// # Errors
     /// [`SetupError`] if TLS cannot be set up, which usually means that the system has no CA certificates.
     pub fn new() -> Result<Self, SetupError> {
-        Ok(Self { guarded: client(Reach::Public)?, open: client(Reach::Any)? })
+        Self::looking_up(&Lookup::System)
+    }
+
+    fn looking_up(lookup: &Lookup) -> Result<Self, SetupError> {
+        Ok(Self { guarded: client(Reach::Public, lookup)?, open: client(Reach::Any, lookup)? })
     }
 
     fn client(&self, reach: Reach) -> &reqwest::Client {
@@ -139,7 +143,7 @@ impl Http for HttpClient {
     }
 }
 
-fn client(reach: Reach) -> Result<reqwest::Client, SetupError> {
+fn client(reach: Reach, lookup: &Lookup) -> Result<reqwest::Client, SetupError> {
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
@@ -149,7 +153,7 @@ fn client(reach: Reach) -> Result<reqwest::Client, SetupError> {
         .no_brotli()
         .no_deflate()
         .no_zstd()
-        .dns_resolver(Resolver { reach })
+        .dns_resolver(Resolver { reach, lookup: lookup.clone() })
         .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
         .pool_idle_timeout(Duration::from_millis(IDLE_TIMEOUT_MS))
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)

@@ -10,10 +10,34 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::guard;
 
-/// The system's resolver, with the guard behind it where [`Reach::Public`] is asked for.
-#[derive(Clone, Copy, Debug)]
+/// Who knows the addresses of names.
+#[derive(Clone, Debug)]
+pub(super) enum Lookup {
+    /// The system.
+    System,
+    /// A test, which answers each question with the next list: a name server that changes its mind.
+    #[cfg(test)]
+    Scripted(std::sync::Arc<std::sync::Mutex<std::collections::VecDeque<Vec<std::net::IpAddr>>>>),
+}
+
+impl Lookup {
+    async fn addresses(&self, name: &str) -> std::io::Result<Vec<SocketAddr>> {
+        match self {
+            Self::System => Ok(tokio::net::lookup_host((name, 0)).await?.collect()),
+            #[cfg(test)]
+            Self::Scripted(answers) => {
+                let next = answers.lock().expect("not poisoned").pop_front().expect("nobody asks more often");
+                Ok(next.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
+            }
+        }
+    }
+}
+
+/// A resolver with the guard behind it where [`Reach::Public`] is asked for.
+#[derive(Clone, Debug)]
 pub(super) struct Resolver {
     pub(super) reach: Reach,
+    pub(super) lookup: Lookup,
 }
 
 /// The name has no address. Its text never holds more than the resolver's own words.
@@ -25,12 +49,10 @@ pub(super) struct Unresolved {
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.reach;
+        let Self { reach, lookup } = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0))
-                .await
-                .map_err(|error| Unresolved { detail: error.to_string() })?;
-            let mut addresses: Vec<SocketAddr> = found.collect();
+            let found = lookup.addresses(name.as_str()).await;
+            let mut addresses = found.map_err(|error| Unresolved { detail: error.to_string() })?;
             if addresses.is_empty() {
                 return Err(Unresolved { detail: "the name has no address".to_owned() }.into());
             }
@@ -50,7 +72,7 @@ mod tests {
 
     /// The system's resolver answers literals itself, so that no name server takes part.
     async fn resolved(reach: Reach, name: &str) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        let addresses = Resolver { reach }.resolve(name.parse().expect("a name")).await?;
+        let addresses = Resolver { reach, lookup: Lookup::System }.resolve(name.parse().expect("a name")).await?;
         Ok(addresses.map(|address| address.ip().to_string()).collect())
     }
 

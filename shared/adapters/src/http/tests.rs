@@ -397,6 +397,120 @@ async fn loopback_is_refused_in_every_notation_and_nothing_connects() {
     assert_eq!(peer.connections() + peer_v6.map_or(0, |peer| peer.connections()), 0);
 }
 
+/// Both ends of the special ranges, and addresses inside others that lead there.
+const SPECIAL: &[&str] = &[
+    "0.0.0.0",
+    "0.255.255.255",
+    "10.0.0.0",
+    "10.255.255.255",
+    "100.64.0.0",
+    "100.100.100.200",
+    "100.127.255.255",
+    "127.0.0.0",
+    "127.255.255.255",
+    "168.63.129.16",
+    "169.254.0.0",
+    "169.254.169.254",
+    "169.254.255.255",
+    "172.16.0.0",
+    "172.31.255.255",
+    "192.0.0.0",
+    "192.0.0.255",
+    "192.0.2.0",
+    "192.0.2.255",
+    "192.88.99.0",
+    "192.88.99.255",
+    "192.168.0.0",
+    "192.168.255.255",
+    "198.18.0.0",
+    "198.19.255.255",
+    "198.51.100.0",
+    "198.51.100.255",
+    "203.0.113.0",
+    "203.0.113.255",
+    "224.0.0.0",
+    "239.255.255.255",
+    "240.0.0.0",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::127.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::169.254.169.254",
+    "64:ff9b:1::1",
+    "100::1",
+    "2001::1",
+    "2001:db8::1",
+    "2002:7f00:1::1",
+    "2002:a9fe:a9fe::1",
+    "2606:4700::5efe:127.0.0.1",
+    "fc00::",
+    "fd00:ec2::254",
+    "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "fe80::1",
+    "febf::1",
+    "fec0::1",
+    "ff02::1",
+];
+
+#[tokio::test]
+async fn every_special_range_is_refused_as_a_literal_and_behind_a_name_and_no_socket_is_opened() {
+    let answer = Answer::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let peer = Peer::answering(answer).await;
+    let port = peer.address.port();
+    let public: std::net::IpAddr = NOWHERE.parse().expect("valid");
+    let special = |text: &str| text.parse::<std::net::IpAddr>().expect("an address");
+    // Alone, and among public addresses: the dialler would fall back to it.
+    let lists = |address| [vec![address], vec![public, address], vec![address, public]];
+    let script: Vec<_> = SPECIAL.iter().flat_map(|text| lists(special(text))).collect();
+    let client = scripted(&script);
+    for text in SPECIAL {
+        let literal = SocketAddr::new(special(text), port).to_string();
+        let name = || format!("rebind.test:{port}");
+        for host in [literal, name(), name(), name()] {
+            let mut request = get(format!("http://{host}/").parse().expect("valid"));
+            request.reach = Reach::Public;
+            let error = client.send(request).await.expect_err(text);
+            assert!(matches!(error, HttpError::Refused { .. }), "{text} as {host}: {error}");
+        }
+    }
+    assert_eq!(peer.connections(), 0);
+}
+
+/// Public by its number, in a range that was given back and is routed nowhere.
+const NOWHERE: &str = "3ffe::1";
+
+/// A client whose names have the scripted addresses, one list after the other.
+fn scripted(script: &[Vec<std::net::IpAddr>]) -> HttpClient {
+    let answers = script.iter().cloned().collect();
+    HttpClient::looking_up(&Lookup::Scripted(Arc::new(Mutex::new(answers)))).expect("CA certificates are installed")
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_mind_gains_nothing() {
+    let answer = Answer::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let peer = Peer::answering(answer).await;
+    let (nowhere, loopback) = (NOWHERE.parse().expect("valid"), "127.0.0.1".parse().expect("valid"));
+    let url: Url = format!("http://rebind.test:{}/", peer.address.port()).parse().expect("valid");
+    // Public while it is judged, ours when it is dialled: were it asked twice for one exchange, the second answer would
+    // be loopback, and the script would end too early for the exchanges that follow.
+    let client = scripted(&[vec![nowhere], vec![loopback], vec![nowhere], vec![loopback]]);
+    for expected_refusal in [false, true, false, true] {
+        let mut request = get(url.clone());
+        (request.reach, request.timeout) = (Reach::Public, Duration::from_millis(300));
+        let error = client.send(request).await.expect_err("nobody answers");
+        assert_eq!(matches!(error, HttpError::Refused { .. }), expected_refusal, "{error}");
+    }
+    assert_eq!(peer.connections(), 0);
+    // The same script reaches the listener where any address may be reached.
+    scripted(&[vec![loopback]]).send(get(url)).await.expect("it answers");
+    assert_eq!(peer.connections(), 1);
+}
+
 #[tokio::test]
 async fn a_connection_made_for_any_address_is_not_reused_for_a_public_request() {
     let peer =

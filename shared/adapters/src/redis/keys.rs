@@ -47,6 +47,11 @@ impl Keys {
         format!("{}:jobs:{key}", self.prefix)
     }
 
+    /// Hash: what is known about a target of outgoing calls.
+    pub(super) fn polite(&self, target: &str) -> String {
+        format!("{}:polite:{target}", self.prefix)
+    }
+
     /// Hash: job id to its entry in the stream of the worker key.
     pub(super) fn index(&self, key: &WorkerKey) -> String {
         format!("{}:index:{key}", self.prefix)
@@ -61,7 +66,8 @@ mod tests {
     fn all_names_have_one_hash_tag() {
         let keys = Keys::new("hermes").expect("valid");
         let key: WorkerKey = "crawl".parse().expect("valid");
-        for name in [&keys.jobs(&key), &keys.index(&key), &keys.reports, &keys.reported, &keys.revoked] {
+        let polite = keys.polite("a.test:443");
+        for name in [&keys.jobs(&key), &keys.index(&key), &keys.reports, &keys.reported, &keys.revoked, &polite] {
             assert!(name.starts_with("{hermes}:"), "{name}");
         }
     }

@@ -8,6 +8,7 @@
 //! * `index:<worker key>`: a hash from job id to entry, so that publishing is idempotent and losses are seen.
 //! * `reports`: a stream with the group `dispatchers`; fields `id` and `report`.
 //! * `reported`: a hash from job id to the entry of its unacknowledged final report.
+//! * `polite:<target>` and `polite:<target>:permits`: limits of outgoing calls, which have nothing to do with jobs.
 //! * `revoked`: a sorted set of job ids that nobody wants any more, kept for an hour. Revoking is final: a publication
 //!   that was overtaken by its revocation does not bring the job back.
 //!
@@ -30,6 +31,7 @@ mod jobs;
 mod keys;
 mod link;
 mod outbox;
+mod politeness;
 mod primary;
 mod reports;
 mod scripts;
@@ -59,6 +61,7 @@ use jobs::Jobs;
 use keys::Keys;
 use link::Link;
 use outbox::Outbox;
+pub use politeness::RedisPoliteness;
 use primary::Primary;
 use reports::{Reports, parse_receipt};
 use scripts::Scripts;
@@ -170,6 +173,12 @@ impl RedisQueue {
         self.inner.core.closed.cancel();
         self.inner.readers.close();
         self.inner.readers.wait().await;
+    }
+
+    /// The limits of outgoing calls that the processes of this prefix keep together, over the same connection.
+    #[must_use]
+    pub fn politeness(&self) -> RedisPoliteness {
+        RedisPoliteness::new(Arc::clone(&self.inner.core))
     }
 
     fn jobs(&self, key: &WorkerKey) -> Arc<Inbox<Delivery>> {

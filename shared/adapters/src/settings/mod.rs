@@ -1,7 +1,7 @@
 //! Settings: read once, whole, before anything else happens. `hermes.default.toml` is their manual and their defaults.
 //!
-//! Deliberately absent: changing settings while the process runs, and the configuration of external workers, which is
-//! theirs (`<WORKER_KEY>_BASE_URL`).
+//! Deliberately absent: changing settings while the process runs, and the values that configure external workers and
+//! providers ([`crate::secrets`]).
 
 mod address;
 mod error;
@@ -17,12 +17,14 @@ use std::time::Duration;
 
 use hermes_core::WorkerKey;
 use hermes_core::limits::LEASE_HEARTBEATS_MIN;
+use hermes_core::ports::politeness::{Limits, PAUSE_MS, Policy, QUEUE_MAX_MS};
 use url::Url;
 
 pub use address::{DatabaseUrl, RedisUrl, SecretUrl};
 pub use error::{SettingsError, SettingsProblem, Source};
 
 use crate::redis::RedisOptions;
+use crate::secrets::{Bitwarden, WorkerSecret};
 use crate::telemetry::LogFormat;
 use layers::Layers;
 use read::Reader;
@@ -49,6 +51,8 @@ pub struct Settings {
     pub worker: Worker,
     /// `[diagnosis]`: what diagnoses are made with.
     pub diagnosis: Diagnosis,
+    /// `[secrets]`: where values come from beside the environment and files.
+    pub secrets: Option<Bitwarden>,
     /// `[embedded]`: the all-in-one process.
     pub embedded: Embedded,
     /// `[log]`: what is said about it all.
@@ -106,6 +110,8 @@ pub struct Worker {
     pub grace: Duration,
     /// Whether targets may be on private addresses.
     pub allow_private_targets: bool,
+    /// `[politeness]`: how often others are called.
+    pub politeness: Policy,
 }
 
 /// What diagnoses are made with.
@@ -208,8 +214,10 @@ impl Settings {
             concurrency: NonZeroUsize::new(reader.number("worker.concurrency", 0..=1_024)),
             grace: Duration::from_secs(reader.number("worker.grace_seconds", 0..=3_600)),
             allow_private_targets: reader.flag("worker.allow_private_targets"),
+            politeness: politeness(&mut reader),
         };
         let diagnosis = Diagnosis { rules: reader.text("diagnosis.rules", rule_file, || None) };
+        let secrets = secrets(&mut reader);
         let embedded =
             Embedded { data: reader.text("embedded.data", |text| Ok(data_folder(text, environment)), || None) };
         let log = Log {
@@ -218,7 +226,7 @@ impl Settings {
             filter_is_chosen: reader.differs("log.filter"),
         };
         let warnings = reader.finish()?;
-        Ok(Self { database, redis, queue, api, worker, diagnosis, embedded, log, warnings })
+        Ok(Self { database, redis, queue, api, worker, secrets, diagnosis, embedded, log, warnings })
     }
 }
 
@@ -266,6 +274,54 @@ impl Api {
             bound.ip().is_loopback().then(own)
         })
     }
+}
+
+/// `[politeness]`.
+fn politeness(reader: &mut Reader) -> Policy {
+    let per_second: u64 = reader.number("politeness.requests_per_second", 0..=1_000);
+    let sites = Limits {
+        interval_us: 1_000_000_u64.checked_div(per_second).unwrap_or(0),
+        at_a_time: reader.number("politeness.requests_at_a_time", 0..=1_000),
+        queue_max_ms: QUEUE_MAX_MS,
+        failures_max: reader.number("politeness.failures_max", 0..=1_000),
+        open_ms: reader.number::<u64>("politeness.open_seconds", 1..=3_600) * 1_000,
+        pause_ms: PAUSE_MS,
+        retry_after_max_ms: reader.number::<u64>("politeness.retry_after_max_seconds", 1..=86_400) * 1_000,
+    };
+    let own = Limits { interval_us: 0, at_a_time: 0, ..sites };
+    Policy { sites, own, wait_max_ms: reader.number("politeness.wait_max_ms", 0..=60_000) }
+}
+
+/// `[secrets]`.
+fn secrets(reader: &mut Reader) -> Option<Bitwarden> {
+    let is_asked = reader.text("secrets.source", secrets_source, || false);
+    let bitwarden = Bitwarden {
+        command: reader.text("secrets.bitwarden_command", command, String::new),
+        project: reader.text("secrets.bitwarden_project", project, || None),
+        timeout: Duration::from_millis(reader.number("secrets.bitwarden_timeout_ms", 100..=300_000)),
+        workers: reader.list::<WorkerSecret>("secrets.bitwarden_workers"),
+    };
+    is_asked.then_some(bitwarden)
+}
+
+fn secrets_source(text: &str) -> Result<bool, String> {
+    match text {
+        "" => Ok(false),
+        "bitwarden" => Ok(true),
+        other => Err(format!("is '{other}'; write \"bitwarden\", or \"\" for none")),
+    }
+}
+
+fn command(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("is empty; write the name or path of bws".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn project(text: &str) -> Result<Option<String>, String> {
+    // What begins with a hyphen would be an option of the command.
+    if text.starts_with('-') {
+        return Err("must be the id of a project; `bws project list` shows them".to_owned());
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 fn read_file(path: &Path) -> Result<(String, String), SettingsError> {

@@ -69,6 +69,28 @@ fn the_default_lease_is_that_of_the_limits() {
 }
 
 #[test]
+fn the_default_politeness_is_that_of_the_port() {
+    let settings = Settings::from_layers(None, &[]).expect("valid");
+    assert_eq!(settings.worker.politeness, Policy::default());
+    let unlimited = from_environment(&[("HERMES_POLITENESS_REQUESTS_PER_SECOND", "0")]).expect("valid");
+    assert_eq!(unlimited.worker.politeness.sites.interval_us, 0);
+}
+
+#[test]
+fn bitwarden_is_asked_only_if_it_is_the_source() {
+    let settings = Settings::from_layers(None, &[]).expect("valid");
+    assert_eq!(settings.secrets, None);
+    let file = "[secrets]\nsource = \"bitwarden\"\nbitwarden_workers = [\"serp_intel=A worker\"]\n";
+    let bitwarden = from_file(file).expect("valid").secrets.expect("asked for");
+    assert_eq!((&*bitwarden.command, bitwarden.project), ("bws", None));
+    assert_eq!(bitwarden.workers[0].secret, "A worker");
+    for (key, value) in [("SOURCE", "vault"), ("BITWARDEN_PROJECT", "--help"), ("BITWARDEN_WORKERS", "serp_intel")] {
+        let told = problems(from_environment(&[(&format!("HERMES_SECRETS_{key}"), value)]));
+        assert_eq!(told.len(), 1, "{told:?}");
+    }
+}
+
+#[test]
 fn an_empty_variable_counts_as_not_set() {
     let settings = from_environment(&[("HERMES_REDIS_URL", ""), ("HERMES_WORKER_KEYS", "")]).expect("valid");
     assert_eq!(settings, Settings::from_layers(None, &[]).expect("valid"));

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::politeness::Reason;
+
 /// Which addresses a request may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -132,6 +134,16 @@ pub enum HttpError {
         host: String,
         /// The limit that passed.
         timeout_ms: u64,
+    },
+    /// The limits for calls to this host say not now; nothing was sent. Later it may be.
+    #[error("requests to {host} are held back: {reason}; again in {} s", retry_after_ms.div_ceil(1_000))]
+    HeldBack {
+        /// Host of the URL.
+        host: String,
+        /// Which limit.
+        reason: Reason,
+        /// Milliseconds until it makes sense to try again.
+        retry_after_ms: u64,
     },
     /// The peer broke off or does not speak HTTP; also a body that cannot be decompressed.
     #[error("broken answer from {host} ({detail})")]

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod entropy;
 pub mod http;
 pub mod names;
+pub mod politeness;
 pub mod queue;
 pub mod ranks;
 pub mod store;

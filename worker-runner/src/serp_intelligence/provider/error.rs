@@ -51,6 +51,7 @@ impl SearchError {
     pub fn ends_the_search(&self) -> bool {
         match self {
             Self::Key(_) | Self::Setting(_) | Self::Quota(_) | Self::Busy { .. } | Self::OutOfTime => true,
+            Self::Unreachable(HttpError::HeldBack { .. }) => true,
             Self::LockedOut(_) | Self::Query(_) | Self::Failed(_) | Self::Unreachable(_) | Self::Malformed(_) => false,
         }
     }
@@ -73,7 +74,13 @@ impl SearchError {
     /// How long the provider asks to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        if let Self::Busy { retry_after, .. } = self { *retry_after } else { None }
+        match self {
+            Self::Busy { retry_after, .. } => *retry_after,
+            Self::Unreachable(HttpError::HeldBack { retry_after_ms, .. }) => {
+                Some(Duration::from_millis(*retry_after_ms))
+            }
+            _ => None,
+        }
     }
 
     /// What kind of failure it is.
@@ -92,6 +99,7 @@ impl SearchError {
                 HttpError::Dns { .. } => ErrorClass::Dns,
                 HttpError::Tls { .. } => ErrorClass::Tls,
                 HttpError::Timeout { .. } => ErrorClass::Timeout,
+                HttpError::HeldBack { .. } => ErrorClass::RateLimited,
                 HttpError::Connect { .. } | HttpError::Protocol { .. } => ErrorClass::Connection,
             },
         }

@@ -61,6 +61,10 @@ fn warn(report: &mut Report, view: &View<'_>) {
             report
                 .warn("server_errors", format!("stopped after several errors in a row; {waiting} URLs were not read"));
         }
+        Some(Cut::HeldBack) => {
+            let text = format!("the site asked to be left alone, or is called by others; {waiting} URLs were not read");
+            report.warn("crawl_truncated", text);
+        }
         None => {}
     }
     let table = &view.crawled.table;
