@@ -9,6 +9,7 @@ mod embedded;
 mod engine;
 mod fleet;
 mod handover;
+mod hostile_servers;
 mod model;
 mod queue;
 mod reconciler;
