@@ -1,7 +1,9 @@
-//! The crawler against sites that nobody here wrote: Debian's `python3.11-doc` and `mkdocs-doc`, served by nginx. Its
-//! counts must equal those of `independent_parse/count.py`, which shares no code with it.
+//! The crawler against sites that nobody here wrote: documentation of Debian packages, served by nginx. Its counts must
+//! equal those of `independent_parse/count.py`, which shares no code with it, and its audits of home pages those that
+//! Lighthouse 13.5.0 gave for the same pages (`lighthouse URL --only-categories=seo`, Chromium 156).
 //!
-//! Needs the Debian packages `nginx-light`, `python3-lxml`, `python3.11-doc`, `mkdocs-doc` and `chromium`.
+//! Needs the Debian packages `nginx-light`, `python3-lxml`, `python3.11-doc`, `mkdocs-doc`, `apache2-doc`,
+//! `python-django-doc`, `postgresql-doc-15` and `chromium`.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -19,8 +21,12 @@ use tempfile::TempDir;
 
 const PYTHON_DOC: &str = "/usr/share/doc/python3.11/html";
 const MKDOCS_DOC: &str = "/usr/share/doc/mkdocs/html";
+const APACHE_DOC: &str = "/usr/share/doc/apache2-doc/manual";
+const DJANGO_DOC: &str = "/usr/share/doc/python-django-doc/html";
+const POSTGRESQL_DOC: &str = "/usr/share/doc/postgresql-doc-15/html";
 const COUNT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/independent_parse/count.py");
-const PACKAGES: &str = "install nginx-light, python3-lxml, python3.11-doc and mkdocs-doc";
+const PACKAGES: &str = "install nginx-light, python3-lxml, python3.11-doc, mkdocs-doc, apache2-doc, python-django-doc \
+    and postgresql-doc-15";
 /// How often another port is tried when somebody else was faster.
 const PORT_TRIES: u32 = 20;
 
@@ -194,5 +200,63 @@ async fn a_real_home_page_is_measured_in_a_browser_and_over_plain_http() {
     assert!(number("vitals.transfer_bytes") >= number("vitals.page_bytes"));
     for (id, method) in [("vitals.lab_lcp_ms", Method::Lab), ("vitals.page_bytes", Method::Crawl)] {
         assert_eq!(signal(&found, id).method, method);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_crawl_of_postgresql_s_pages_finds_no_broken_link_as_there_is_none() {
+    let found = compare(POSTGRESQL_DOC).await;
+    assert!(found["pages"].as_u64() > Some(1_100) && found["broken_targets"] == 0, "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_crawl_of_django_s_pages_counts_what_an_independent_parse_counts() {
+    let found = compare(DJANGO_DOC).await;
+    assert!(found["pages"].as_u64() > Some(300) && found["broken_targets"].as_u64() > Some(50), "{found}");
+}
+
+/// One of its eleven languages: the others are not there then, and all links to them are broken.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_crawl_of_apache_s_pages_counts_what_an_independent_parse_counts() {
+    let found = compare(&format!("{APACHE_DOC}/en")).await;
+    assert!(found["pages"].as_u64() > Some(200) && found["missing_descriptions"].as_u64() > Some(200), "{found}");
+}
+
+/// The audits that fail on a page, with their items, and those that do not apply; all others passed.
+async fn audits(root: &str, path: &str) -> (Vec<(String, u64)>, Vec<String>) {
+    let server = Nginx::serve(root);
+    let http = HttpClient::new().expect("an HTTP client can be made");
+    let options = CrawlOptions::from_params(&json!({ "pages": 1 }), Reach::Any).expect("valid");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
+    let url = format!("{}{path}", server.url());
+    let measurement = audit(&http, &url.parse().expect("valid"), &options, deadline).await.expect("nginx answers");
+    let audits = measurement.signals.iter().filter_map(|one| Some((one.id.strip_prefix("tech.audit_")?, one)));
+    let (mut failed, mut not_applicable, mut all) = (Vec::new(), Vec::new(), 0);
+    for (name, one) in audits {
+        all += 1;
+        match one.value.as_str() {
+            Some("pass") => {}
+            Some("fail") => failed.push((name.replace('_', "-"), total(one))),
+            Some("not_applicable") => not_applicable.push(name.replace('_', "-")),
+            _ => panic!("{one:?}"),
+        }
+    }
+    assert_eq!(all, 10);
+    not_applicable.sort();
+    (failed, not_applicable)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audits_of_real_home_pages_are_those_of_lighthouse() {
+    for (root, path, failed, not_applicable) in [
+        (PYTHON_DOC, "index.html", ("meta-description", 1), vec!["robots-txt"]),
+        (PYTHON_DOC, "library/functions.html", ("meta-description", 1), vec!["robots-txt"]),
+        (APACHE_DOC, "en/index.html", ("meta-description", 1), vec!["canonical", "robots-txt"]),
+        (MKDOCS_DOC, "index.html", ("crawlable-anchors", 1), vec!["image-alt", "robots-txt"]),
+        (DJANGO_DOC, "index.html", ("meta-description", 1), vec!["canonical", "image-alt", "robots-txt"]),
+    ] {
+        let found = audits(root, path).await;
+        let expected = (vec![(failed.0.to_owned(), failed.1)], not_applicable.into_iter().map(str::to_owned).collect());
+        assert_eq!(found, expected, "{root}/{path}");
     }
 }

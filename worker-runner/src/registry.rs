@@ -10,7 +10,6 @@ use std::sync::Arc;
 use hermes_core::WorkerKey;
 use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::Reach;
-use hermes_core::wire::{ErrorClass, ServiceError};
 use hermes_core::ports::names::Names;
 use hermes_core::ports::ranks::Ranks;
 use hermes_core::wire::{ErrorClass, ServiceError};
@@ -174,7 +173,7 @@ fn vitals_monitor(equipment: &Equipment) -> Arc<dyn Service> {
 }
 
 fn authority(equipment: &Equipment) -> Arc<dyn Service> {
-    let Equipment { environment, reach, names, ranks } = equipment;
+    let Equipment { environment, reach, names, ranks, browser: _ } = equipment;
     match Sources::new(environment, names.clone(), ranks.clone(), *reach) {
         Ok(sources) => Arc::new(DomainAuthority::new(sources)),
         // Wrong configuration fails the service, not the process: the other workers go on.

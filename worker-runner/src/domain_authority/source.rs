@@ -73,6 +73,7 @@ impl From<HttpError> for SourceError {
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::Timeout { .. } => Self::Timeout,
+            HttpError::HeldBack { retry_after_ms, .. } => Self::RateLimited { retry_after_ms: Some(retry_after_ms) },
             HttpError::Refused { .. }
             | HttpError::Dns { .. }
             | HttpError::Connect { .. }

@@ -16,5 +16,5 @@ pub(crate) mod retry_after;
 pub use answer::{CallOutcome, Failure};
 pub use call::run;
 pub use config::{ConfigError, WorkerConfig};
-pub(crate) use retry_after::retry_after_ms;
 pub use examine::{Examined, examine};
+pub(crate) use retry_after::retry_after_ms;

@@ -152,6 +152,43 @@ pub fn repeats_itself(url: &Url) -> bool {
     segments.iter().any(|one| segments.iter().filter(|other| *other == one).count() > SEGMENT_REPEATS_MAX)
 }
 
+/// Names of query parameters that only ever hold the id of a session.
+const SESSION_NAMES: [&str; 6] = ["phpsessid", "jsessionid", "aspsessionid", "sessionid", "session_id", "oscsid"];
+/// Names of query parameters that may hold one, if the value looks like it.
+const SESSION_NAMES_PERHAPS: [&str; 3] = ["sid", "sess", "zenid"];
+/// Characters of a value that looks like the id of a session, at least.
+const SESSION_ID_CHARS_MIN: usize = 16;
+
+/// The same URL without the id of a session, if it carries one: with it, every visit would find a new site.
+#[must_use]
+pub fn without_session_id(url: &Url) -> Option<Url> {
+    let text = url.as_str();
+    if !text.contains(';') && !text.contains('?') {
+        return None;
+    }
+    let mut clean = url.clone();
+    if let Some(at) = url.path().to_ascii_lowercase().find(";jsessionid=") {
+        let rest = url.path()[at + 1..].find(['/', ';']).map_or("", |end| &url.path()[at + 1 + end..]);
+        clean.set_path(&format!("{}{rest}", &url.path()[..at]));
+    }
+    if let Some(query) = url.query() {
+        let kept: Vec<&str> = query.split('&').filter(|pair| !is_session_pair(pair)).collect();
+        if kept.len() < query.split('&').count() {
+            clean.set_query((!kept.is_empty()).then(|| kept.join("&")).as_deref());
+        }
+    }
+    (clean != *url).then_some(clean)
+}
+
+fn is_session_pair(pair: &str) -> bool {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let name = name.to_ascii_lowercase();
+    let is_id = value.len() >= SESSION_ID_CHARS_MIN
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b','))
+        && value.bytes().any(|byte| byte.is_ascii_digit());
+    SESSION_NAMES.iter().any(|known| name.starts_with(known)) || SESSION_NAMES_PERHAPS.contains(&name.as_str()) && is_id
+}
+
 /// Whether the host is an IP literal or a name that is loopback or private by definition: such targets are the
 /// operator's own, and are not protected by a rate limit.
 #[must_use]
@@ -221,6 +258,22 @@ mod tests {
     fn a_path_that_goes_round_in_circles_is_noticed() {
         assert!(repeats_itself(&url("https://example.com/a/b/a/b/a/b/a/b")));
         assert!(!repeats_itself(&url("https://example.com/2024/01/01/a")));
+    }
+
+    #[test]
+    fn the_id_of_a_session_is_taken_out_and_nothing_else() {
+        for (given, expected) in [
+            ("/a;jsessionid=0A1B?x=1", Some("/a?x=1")),
+            ("/a?PHPSESSID=abc&x=1", Some("/a?x=1")),
+            ("/a?sid=4f1c9d20e7b84a11", Some("/a")),
+            ("/a?sid=42", None),
+            ("/a?story=4f1c9d20e7b84a11", None),
+            ("/a;v=1", None),
+        ] {
+            let url = url(&format!("https://example.com{given}"));
+            let clean = without_session_id(&url).map(|url| url.as_str().replace("https://example.com", ""));
+            assert_eq!(clean.as_deref(), expected, "{given}");
+        }
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use hermes_core::ports::http::{Http, HttpError, Method, Reach, Request, Response};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
 use super::address::is_web;
+use super::pace::Pacer;
 
 /// Our name in robots.txt.
 pub const ROBOT: &str = "HermesBot";
@@ -29,35 +29,6 @@ pub enum FetchError {
     /// This exchange failed.
     #[error(transparent)]
     Http(#[from] HttpError),
-}
-
-/// Gives requests to one site their turns, so that they keep a distance in time.
-#[derive(Debug)]
-struct Pacer {
-    distance: Duration,
-    next: Mutex<Instant>,
-}
-
-impl Pacer {
-    /// Waits for the next turn.
-    async fn turn(&self) {
-        if self.distance.is_zero() {
-            return;
-        }
-        let at = {
-            let mut next = self.next.lock().await;
-            let at = (*next).max(Instant::now());
-            *next = at + self.distance;
-            at
-        };
-        tokio::time::sleep_until(at).await;
-    }
-
-    /// Lets nobody have a turn for `pause`.
-    async fn hold(&self, pause: Duration) {
-        let mut next = self.next.lock().await;
-        *next = (*next).max(Instant::now() + pause);
-    }
 }
 
 /// Fetches from one site.
@@ -93,13 +64,13 @@ impl<'a> Fetcher<'a> {
     /// `stop_at`.
     #[must_use]
     pub fn new(http: &'a dyn Http, reach: Reach, distance: Duration, stop_at: Instant) -> Self {
-        Self { http, reach, pacer: Pacer { distance, next: Mutex::new(Instant::now()) }, stop_at }
+        Self { http, reach, pacer: Pacer::new(distance), stop_at }
     }
 
     /// The same site at a slower pace, as its robots.txt asks.
     #[must_use]
     pub fn at_distance(self, distance: Duration) -> Self {
-        Self { pacer: Pacer { distance, next: self.pacer.next }, ..self }
+        Self { pacer: self.pacer.at_distance(distance), ..self }
     }
 
     /// When nothing more is sent.
@@ -111,6 +82,11 @@ impl<'a> Fetcher<'a> {
     /// Sends nothing for `pause`: the server asked for it.
     pub async fn hold(&self, pause: Duration) {
         self.pacer.hold(pause).await;
+    }
+
+    /// The longest distance that was kept because the site was slow or overloaded, if that happened.
+    pub async fn slowed_to(&self) -> Option<Duration> {
+        self.pacer.slowed_to().await
     }
 
     /// Waits for a turn and performs one exchange, without following redirects.
@@ -133,7 +109,11 @@ impl<'a> Fetcher<'a> {
                 timeout: left.min(Duration::from_millis(EXCHANGE_MS)),
                 body_bytes_max,
             };
-            self.http.send(request).await
+            let outcome = self.http.send(request).await;
+            if let Ok(response) = &outcome {
+                self.pacer.answered(response.ttfb_ms, matches!(response.status, 429 | 503)).await;
+            }
+            outcome
         };
         match tokio::time::timeout_at(self.stop_at, exchange).await {
             Ok(outcome) => Ok(outcome?),

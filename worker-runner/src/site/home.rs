@@ -101,14 +101,25 @@ async fn from_seed(fetcher: &Fetcher<'_>, seed: &Url) -> Result<Home, Trouble> {
     }
 }
 
-/// A page that a bot wall or a rate limit shows says nothing about the site.
-fn refuse_walls(url: &Url, response: &Response) -> Result<(), Trouble> {
+/// Whether a bot wall answered that turned our robot away.
+#[must_use]
+pub fn is_wall(response: &Response) -> bool {
+    matches!(response.status, 401 | 403 | 503) && has_wall_marks(response)
+}
+
+/// Whether the beginning of an answer looks like a bot wall. Some of the marks are on pages behind walls too.
+#[must_use]
+pub fn has_wall_marks(response: &Response) -> bool {
     let start = &response.body[..response.body.len().min(WALL_WINDOW_BYTES)];
     let start = String::from_utf8_lossy(start).to_ascii_lowercase();
-    let marked = response.header("cf-mitigated").is_some() || WALL_MARKS.iter().any(|mark| start.contains(mark));
+    response.header("cf-mitigated").is_some() || WALL_MARKS.iter().any(|mark| start.contains(mark))
+}
+
+/// A page that a bot wall or a rate limit shows says nothing about the site.
+fn refuse_walls(url: &Url, response: &Response) -> Result<(), Trouble> {
     let wall = match response.status {
         429 => "rate limit",
-        401 | 403 | 503 if marked => "a bot wall",
+        _ if is_wall(response) => "a bot wall",
         _ => return Ok(()),
     };
     Err(Trouble::Final(SiteError::TurnedAway {

@@ -2,21 +2,28 @@
 //!
 //! Deliberately absent: judgements. What is missing, long, repeated or wrong is decided where all pages are known.
 
+mod generic;
+mod images;
 mod links;
 pub mod reading;
 mod structured;
+mod tree;
 mod walk;
 
 use url::Url;
 
+use super::fingerprint::Fingerprint;
+
 /// Characters of a text (title, description, heading) that are kept; its full length is known besides.
 pub const TEXT_CHARS_MAX: usize = 300;
-/// Links of one page that are kept.
+/// Different links of one page that are kept.
 pub const LINKS_MAX: usize = 50_000;
 /// hreflang annotations of one page that are kept.
 pub const HREFLANGS_MAX: usize = 200;
 /// Assets of one page that are kept.
 pub const ASSETS_MAX: usize = 1_000;
+/// `<meta>` elements for robots of one page that are kept.
+pub const ROBOTS_METAS_MAX: usize = 20;
 
 /// The facts of one page.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +38,12 @@ pub struct PageFacts {
     pub heading: Option<Text>,
     /// `href` of every `<link rel=canonical>`, as written.
     pub canonicals: Vec<String>,
-    /// Directives of `<meta name=robots|googlebot|bingbot>`, lower case, one per item.
-    pub robots: Vec<String>,
+    /// `<meta>` elements whose name is `robots` or that of a searcher, in order.
+    pub robots: Vec<RobotsMeta>,
+    /// Whether the first `<meta name=description>` of `<head>` has content; `None` without one.
+    pub head_description: Option<bool>,
+    /// `<link rel=canonical>` and `<link rel=alternate hreflang>` of `<head>` whose `rel` says nothing else.
+    pub head_links: Vec<HeadLink>,
     /// `<link rel=alternate hreflang=…>`: the code and the `href`, as written.
     pub hreflangs: Vec<(String, String)>,
     /// `lang` of `<html>`, not empty.
@@ -57,10 +68,30 @@ pub struct PageFacts {
     pub localhost_links: Samples,
     /// Structured data.
     pub structured: Structured,
-    /// Words of the text of `<body>`, without scripts and styles.
-    pub words: u32,
-    /// Hash of the same words in order; equal texts have equal hashes.
-    pub text_hash: u64,
+    /// The text of `<body>`, without scripts and styles.
+    pub text: Fingerprint,
+}
+
+/// A `<meta>` element that tells robots what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RobotsMeta {
+    /// Whom it is for, lower case: `robots` for everybody, or `googlebot` …
+    pub name: String,
+    /// What it says, cut at [`TEXT_CHARS_MAX`].
+    pub content: String,
+    /// Whether it is in `<head>`.
+    pub in_head: bool,
+}
+
+/// A `<link>` of `<head>`, or one of the header fields, that search engines read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadLink {
+    /// The code of `rel=alternate hreflang`; `None` for `rel=canonical`.
+    pub hreflang: Option<String>,
+    /// `href` as written.
+    pub href: String,
+    /// Where that leads, if it can be read.
+    pub url: Option<Url>,
 }
 
 /// A text, cut for keeping.
@@ -95,16 +126,18 @@ pub struct Link {
     pub url: Url,
     /// Whether its `rel` says `nofollow`.
     pub nofollow: bool,
+    /// How many elements lead there. Spellings that differ in more than the fragment are links of their own.
+    pub count: u32,
 }
 
 /// Counts of `<a>` and `<area>` elements.
 #[derive(Clone, Debug, Default)]
 pub struct Anchors {
-    /// Links with text whose text can be judged: to other pages, by `http(s)`.
+    /// Links with text whose text can be judged: to other pages, and not `nofollow`.
     pub with_text: u32,
     /// Those whose text is generic (`click here`), and the first of them.
     pub generic: Samples,
-    /// Elements that look like links or should be ones.
+    /// `<a>` elements that are links or should be ones.
     pub total: u32,
     /// Those that a crawler cannot follow, and the first of them.
     pub uncrawlable: Samples,
@@ -115,7 +148,9 @@ pub struct Anchors {
 pub struct Images {
     /// All.
     pub total: u32,
-    /// Without `alt` and without another name, and the first of them.
+    /// Those that are not hidden by an attribute of theirs or around them.
+    pub shown: u32,
+    /// Shown without `alt` and without another name, and the first of them.
     pub without_alt: Samples,
     /// Without width and height, and the first of them.
     pub without_size: Samples,

@@ -10,8 +10,11 @@ pub mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod fetch;
+pub mod fingerprint;
 pub mod home;
 pub mod html;
+pub mod language;
+mod pace;
 pub mod params;
 pub mod report;
 pub mod robots;

@@ -30,6 +30,11 @@ impl Findings {
         }
     }
 
+    /// Says that there are `total` in all, of which those that were added are examples.
+    pub fn and_more(&mut self, total: u64) {
+        self.0.total = self.0.total.max(total);
+    }
+
     /// How many there are.
     #[must_use]
     pub fn total(&self) -> u64 {

@@ -17,6 +17,9 @@ const KNOWN: &[&str] = &[
 /// Characters of a line that are kept.
 const LINE_CHARS_MAX: usize = 80;
 
+/// Lines that are named; all are counted.
+pub const ERRORS_MAX: usize = 200;
+
 /// A line that no crawler understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineError {
@@ -29,23 +32,31 @@ pub struct LineError {
 /// Finds the lines that no crawler understands. An HTML page in place of the file is one error.
 pub(crate) fn errors(text: &[u8]) -> Vec<LineError> {
     let text = String::from_utf8_lossy(text);
-    let text = text.trim_start_matches('\u{FEFF}');
-    if text.trim_start().starts_with('<') {
+    if text.trim_start_matches('\u{FEFF}').trim_start().starts_with('<') {
         return vec![LineError { line: 1, problem: "the file is an HTML page".to_owned() }];
     }
+    all(&text).take(ERRORS_MAX).collect()
+}
+
+/// How many lines no crawler understands.
+pub(crate) fn wrong_lines(text: &[u8]) -> usize {
+    all(&String::from_utf8_lossy(text)).count()
+}
+
+fn all(text: &str) -> impl Iterator<Item = LineError> {
     let mut agent_seen = false;
-    let mut errors = Vec::new();
-    for (index, line) in text.lines().enumerate() {
+    let text = text.trim_start_matches('\u{FEFF}');
+    // A line may end with CR alone; the pair of CR and LF ends one line.
+    let lines = text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'));
+    lines.enumerate().filter_map(move |(index, line)| {
         let record = line.split('#').next().unwrap_or_default().trim();
         if record.is_empty() {
-            continue;
+            return None;
         }
-        if let Some(problem) = problem(record, &mut agent_seen) {
-            let excerpt: String = record.chars().take(LINE_CHARS_MAX).collect();
-            errors.push(LineError { line: index + 1, problem: format!("{problem}: {excerpt}") });
-        }
-    }
-    errors
+        let problem = problem(record, &mut agent_seen)?;
+        let excerpt: String = record.chars().take(LINE_CHARS_MAX).collect();
+        Some(LineError { line: index + 1, problem: format!("{problem}: {excerpt}") })
+    })
 }
 
 fn problem(record: &str, agent_seen: &mut bool) -> Option<&'static str> {
@@ -56,17 +67,17 @@ fn problem(record: &str, agent_seen: &mut bool) -> Option<&'static str> {
     }
     match name.as_str() {
         "user-agent" => {
-            *agent_seen = true;
+            *agent_seen |= !value.is_empty();
             value.is_empty().then_some("no user agent given")
         }
         "allow" | "disallow" if !*agent_seen => Some("rule before the first user agent"),
         "allow" | "disallow" if !(value.is_empty() || value.starts_with(['/', '*'])) => {
             Some("pattern must start with '/' or '*'")
         }
-        "allow" | "disallow" if value.trim_end_matches('$').contains('$') || value.ends_with("$$") => {
+        "allow" | "disallow" if value.find('$').is_some_and(|at| at + 1 != value.len()) => {
             Some("'$' has a meaning at the end only")
         }
-        "sitemap" if !url::Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) => {
+        "sitemap" if !url::Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https" | "ftp")) => {
             Some("sitemap is no absolute URL")
         }
         _ => None,

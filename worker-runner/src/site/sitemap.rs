@@ -270,4 +270,30 @@ mod tests {
         let foreign = read_all(&FakeSite::new(), &["https://cdn.test/s.xml"]).await;
         assert_eq!(foreign.problems, ["https://cdn.test/s.xml was ignored: it is on another host"]);
     }
+
+    #[tokio::test]
+    async fn a_sitemap_that_multiplies_its_entities_gives_nothing_and_costs_nothing() {
+        let mut laughs = String::from("<!DOCTYPE urlset [<!ENTITY l0 'ha'>");
+        for level in 1..20 {
+            laughs.push_str(&format!("<!ENTITY l{level} '{}'>", format!("&l{};", level - 1).repeat(10)));
+        }
+        laughs.push_str("]><urlset><url><loc>https://a.test/&l19;</loc></url></urlset>");
+        let found = read_all(&FakeSite::new().text("https://a.test/sitemap.xml", &laughs), &[]).await;
+        assert_eq!(paths(&found), ["/"], "entities of its own are not expanded");
+    }
+
+    #[tokio::test]
+    async fn a_compressed_sitemap_is_read_up_to_the_limit_and_no_further() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(SET.trim_end_matches("</urlset>").as_bytes()).expect("in memory");
+        let blanks = vec![b' '; 1 << 20];
+        for _ in 0..64 {
+            encoder.write_all(&blanks).expect("in memory");
+        }
+        encoder.write_all(b"<url><loc>https://a.test/late</loc></url></urlset>").expect("in memory");
+        let body = encoder.finish().expect("in memory");
+        assert!(body.len() < 1 << 20, "a bomb is small");
+        let site = FakeSite::new().answer("https://a.test/sitemap.xml", 200, &[], body);
+        assert_eq!(paths(&read_all(&site, &[]).await), ["/one", "/two?a=1&b=2"]);
+    }
 }

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::table::{NodeId, State, Table, Target};
 use super::visit::{self, Answer, How, Read};
-use crate::site::address::{may_be_a_page, same_site};
+use crate::site::address::{may_be_a_page, same_site, without_session_id};
 use crate::site::fetch::{FetchError, Fetcher, Hop};
 use crate::site::html::Link;
 use crate::site::robots::RobotsFile;
@@ -88,6 +88,7 @@ type Visit<'f> = BoxFuture<'f, (NodeId, How, Result<Answer, FetchError>)>;
 /// Crawls a site.
 pub(super) async fn crawl(fetcher: &Fetcher<'_>, start: Start<'_>) -> Crawled {
     let connections = start.connections;
+    let parsers = &visit::Parsers::new();
     let (mut crawl, home) = Crawl::begin(start).await;
     let mut in_flight: FuturesUnordered<Visit<'_>> = FuturesUnordered::new();
     loop {
@@ -95,7 +96,7 @@ pub(super) async fn crawl(fetcher: &Fetcher<'_>, start: Start<'_>) -> Crawled {
             && let Some((id, how)) = crawl.next()
         {
             let url = crawl.table.node(id).url.clone();
-            in_flight.push(Box::pin(async move { (id, how, visit::visit(fetcher, &url, how).await) }));
+            in_flight.push(Box::pin(async move { (id, how, visit::visit(fetcher, parsers, &url, how).await) }));
         }
         match tokio::time::timeout_at(fetcher.stop_at(), in_flight.next()).await {
             Ok(None) => break,
@@ -171,8 +172,8 @@ impl<'a> Crawl<'a> {
 
     /// Takes an answer in. Returns how long to pause, if the server asked for it.
     fn answered(&mut self, id: NodeId, how: How, answer: Answer) -> Option<Duration> {
-        let overloaded = matches!(answer, Answer::Status { status: 500..=599, .. });
-        self.count_errors(overloaded);
+        let turned_away = matches!(answer, Answer::Status { status: 500..=599, .. } | Answer::Walled);
+        self.count_errors(turned_away);
         if how == How::Read && !matches!(answer, Answer::Page(_)) {
             self.pages_left += 1;
         }
@@ -181,6 +182,7 @@ impl<'a> Crawl<'a> {
             Answer::Redirect { status, to } => State::Redirect { status, to: self.target(to) },
             Answer::Page(read) => self.read(*read),
             Answer::File => State::File,
+            Answer::Walled => State::Walled,
             Answer::Unreadable => State::Failed("the page cannot be parsed".to_owned()),
             Answer::Status { status: 429 | 503, retry_after } if !self.table.node(id).was_retried => {
                 pause = Some(retry_after.unwrap_or(PAUSE).min(PAUSE_MAX));
@@ -238,7 +240,7 @@ impl<'a> Crawl<'a> {
         for resource in resources {
             self.table.add_resource(resource);
         }
-        if !page.nofollow() {
+        if !page.directives.nofollow() {
             page.links = self.follow(links);
         }
         if let Some(target) = page.sends_on().cloned() {
@@ -253,12 +255,19 @@ impl<'a> Crawl<'a> {
         let mut order = Vec::new();
         let mut counts: HashMap<NodeId, u32> = HashMap::new();
         for link in links.into_iter().filter(|link| !link.nofollow && same_site(&link.url, self.site)) {
-            let Some(id) = self.discover(link.url) else { continue };
+            let url = match without_session_id(&link.url) {
+                Some(url) => {
+                    self.table.session_ids += u64::from(link.count);
+                    url
+                }
+                None => link.url,
+            };
+            let Some(id) = self.discover(url) else { continue };
             self.table.node_mut(id).is_linked = true;
             *counts.entry(id).or_insert_with(|| {
                 order.push(id);
                 0
-            }) += 1;
+            }) += link.count;
         }
         order.retain(|_| self.table.admit_link());
         order.into_iter().map(|id| (id, counts[&id])).collect()

@@ -7,7 +7,10 @@
 //! Deliberately absent: rendering (scripts do not run), links to other hosts, judgements (the rules of the diagnosis
 //! make them), and retries of the whole (the core decides about them).
 
+mod audits;
 mod crawl;
+mod directives;
+mod near;
 mod options;
 mod page;
 mod probes;
@@ -43,6 +46,8 @@ struct Audit {
     probes: probes::Probes,
     /// `Crawl-delay` of robots.txt, if it was longer than what is honoured.
     delay_cut: Option<Duration>,
+    /// The longest distance between two requests, if the site made us slow down.
+    slowed_to: Option<Duration>,
 }
 
 /// Measures a site. Ends [`REPORT_RESERVE`] (or a tenth of the time) before `deadline`, with what it has by then.
@@ -67,7 +72,8 @@ pub async fn audit(
     let delay_cut = Some(delay).filter(|delay| *delay > CRAWL_DELAY_MAX);
     let Some(mut response) = home.response.take() else {
         let probes = probes::Probes::default();
-        return Ok(signals::measure(&Audit { home, crawled: None, sitemaps: None, probes, delay_cut }));
+        let audit = Audit { home, crawled: None, sitemaps: None, probes, delay_cut, slowed_to: None };
+        return Ok(signals::measure(&audit));
     };
     // The body goes to the crawl; status and headers stay with the home page.
     let body = std::mem::take(&mut response.body);
@@ -88,7 +94,8 @@ pub async fn audit(
         connections: if delay.is_zero() { options.connections(&home.url) } else { 1 },
     };
     let crawled = Some(crawl::crawl(&fetcher, start).await);
-    Ok(signals::measure(&Audit { home, crawled, sitemaps, probes, delay_cut }))
+    let slowed_to = fetcher.slowed_to().await;
+    Ok(signals::measure(&Audit { home, crawled, sitemaps, probes, delay_cut, slowed_to }))
 }
 
 #[cfg(test)]

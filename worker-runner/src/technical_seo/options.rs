@@ -12,7 +12,7 @@ use crate::site::address::is_private_by_name;
 use crate::site::params;
 
 /// Most pages that a plan can ask for.
-pub const PAGES_MAX: usize = 5_000;
+pub const PAGES_MAX: usize = 10_000;
 /// Fastest pace that a plan can ask for, in requests per second.
 pub const REQUESTS_PER_SECOND_MAX: f64 = 50.0;
 /// Most connections at a time that a plan can ask for.

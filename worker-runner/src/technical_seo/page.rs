@@ -3,9 +3,10 @@
 use hermes_core::ports::http::Response;
 use url::Url;
 
+use super::directives::{Directive, Directives};
 use super::table::NodeId;
 use crate::site::address::{normalise, same_site};
-use crate::site::html::PageFacts;
+use crate::site::html::{HREFLANGS_MAX, HeadLink, PageFacts};
 
 /// A refresh within this many seconds is a redirect; a later one is a page that people read first.
 const REFRESH_REDIRECT_SECONDS_MAX: f64 = 5.0;
@@ -17,8 +18,8 @@ pub(super) struct Page {
     pub(super) facts: PageFacts,
     /// Internal links: the target and how many elements link to it.
     pub(super) links: Vec<(NodeId, u32)>,
-    /// Directives of `X-Robots-Tag`, lower case.
-    pub(super) header_robots: Vec<String>,
+    /// What it tells robots.
+    pub(super) directives: Directives,
     /// Milliseconds to the end of the response's head.
     pub(super) ttfb_ms: u64,
     /// Bytes of the HTML after decompression, as far as they were read.
@@ -56,6 +57,14 @@ impl Verdict {
         }
     }
 
+    /// Whether the page sends every reader elsewhere, robot or not.
+    pub(super) fn depends_on_nobody(&self) -> bool {
+        match self {
+            Self::SendsOn(_) | Self::CanonicalElsewhere(_) | Self::CanonicalForeign(_) => true,
+            Self::Indexable | Self::Noindex(_) | Self::Blocked => false,
+        }
+    }
+
     /// Why the page is not indexed, in words.
     pub(super) fn reason(&self) -> String {
         match self {
@@ -76,14 +85,20 @@ impl Page {
             response.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
         };
         for link in values("link").flat_map(link_header) {
+            let href = link.href.trim().to_owned();
+            let head_link = HeadLink { hreflang: None, url: url.join(&href).ok(), href };
             if link.rel == "canonical" && facts.canonicals.len() < 10 {
-                facts.canonicals.push(url.join(&link.href).map_or(link.href, String::from));
-            } else if let Some(code) = link.hreflang.filter(|_| link.rel == "alternate") {
-                facts.hreflangs.push((code, link.href));
+                facts.canonicals.push(head_link.url.as_ref().map_or_else(|| head_link.href.clone(), Url::to_string));
+                facts.head_links.push(head_link);
+            } else if let Some(code) = link.hreflang.filter(|_| link.rel == "alternate")
+                && facts.hreflangs.len() < HREFLANGS_MAX
+            {
+                facts.hreflangs.push((code.clone(), head_link.href.clone()));
+                facts.head_links.push(HeadLink { hreflang: Some(code), ..head_link });
             }
         }
         Self {
-            header_robots: values("x-robots-tag").flat_map(robots_header).take(20).collect(),
+            directives: Directives::read(&facts.robots, response),
             links: Vec::new(),
             ttfb_ms: response.ttfb_ms,
             bytes: response.body.len() as u64,
@@ -94,14 +109,7 @@ impl Page {
 
     /// The directive that forbids indexing, if there is one.
     pub(super) fn noindex(&self) -> Option<String> {
-        let forbids = |directive: &&String| matches!(directive.as_str(), "noindex" | "none");
-        let meta = self.facts.robots.iter().find(forbids).map(|directive| format!("robots meta: {directive}"));
-        meta.or_else(|| self.header_robots.iter().find(forbids).map(|found| format!("X-Robots-Tag: {found}")))
-    }
-
-    /// Whether the page asks that none of its links is followed.
-    pub(super) fn nofollow(&self) -> bool {
-        self.facts.robots.iter().chain(&self.header_robots).any(|found| matches!(found.as_str(), "nofollow" | "none"))
+        self.directives.noindex().map(Directive::describe)
     }
 
     /// Where the page sends its readers at once, if it does.
@@ -134,22 +142,6 @@ impl Page {
             Some(_) | None => Verdict::Indexable,
         }
     }
-}
-
-/// Directives of one `X-Robots-Tag` value. A directive for one agent counts if the agent is a large search engine.
-fn robots_header(value: &str) -> Vec<String> {
-    let value = value.to_ascii_lowercase();
-    let (agent, rest) = match value.split_once(':') {
-        // `unavailable_after: date`, `max-snippet: 10` have a colon of their own.
-        Some((name, rest)) if !name.contains(',') && !name.contains('_') && !name.contains("max-") => {
-            (name.trim(), rest)
-        }
-        Some(_) | None => ("", value.as_str()),
-    };
-    if !matches!(agent, "" | "googlebot" | "bingbot") {
-        return Vec::new();
-    }
-    rest.split(',').map(|directive| directive.trim().to_owned()).filter(|directive| !directive.is_empty()).collect()
 }
 
 struct HeaderLink {

@@ -7,6 +7,7 @@ use url::{Host, Url};
 use super::visit::{self, Answer};
 use crate::site::address::{normalise, same_site};
 use crate::site::fetch::{FetchError, Fetcher, PAGE_BYTES_MAX, REDIRECTS_MAX};
+use crate::site::fingerprint::Fingerprint;
 use crate::site::home::Home;
 use crate::site::robots::RobotsFile;
 
@@ -18,6 +19,8 @@ const MISSING: &str = "/hermes-asks-for-a-page-that-cannot-exist-7f3a9c";
 pub(super) struct Probes {
     /// Whether a missing page is answered as if it were there, and how.
     pub(super) soft_404: Option<(bool, String)>,
+    /// The text of that answer, if it is a page.
+    pub(super) missing_text: Option<Fingerprint>,
     /// Whether `http` leads to `https`, and where it leads.
     pub(super) http_redirects: Option<(bool, String)>,
     /// Whether the site also answers under its name with or without `www`, and where.
@@ -26,21 +29,33 @@ pub(super) struct Probes {
 
 /// Sends the probes, one after the other. What time does not allow stays unknown.
 pub(super) async fn probe(fetcher: &Fetcher<'_>, home: &Home) -> Probes {
+    let (soft_404, missing_text) = soft_404(fetcher, &home.url, &home.robots).await.unzip();
     Probes {
-        soft_404: soft_404(fetcher, &home.url, &home.robots).await,
+        soft_404,
+        missing_text: missing_text.flatten(),
         http_redirects: http_redirects(fetcher, &home.url).await,
         other_host: other_host(fetcher, &home.url).await,
     }
 }
 
-async fn soft_404(fetcher: &Fetcher<'_>, home: &Url, robots: &RobotsFile) -> Option<(bool, String)> {
+/// Whether and how a missing page is answered as if it were there, and with which text.
+type Missing = ((bool, String), Option<Fingerprint>);
+
+async fn soft_404(fetcher: &Fetcher<'_>, home: &Url, robots: &RobotsFile) -> Option<Missing> {
     let url = home.join(MISSING).ok()?;
     if !robots.allows(&url) {
         return None;
     }
-    let end = fetcher.follow(&url, REDIRECTS_MAX, 1).await.ok()?;
+    let end = fetcher.follow(&url, REDIRECTS_MAX, PAGE_BYTES_MAX).await.ok()?;
     let is_soft = (200..=299).contains(&end.response.status);
-    Some((is_soft, format!("HTTP {} from {}", end.response.status, end.url)))
+    let told = (is_soft, format!("HTTP {} from {}", end.response.status, end.url));
+    // Where the missing page is sent to the home page, the text is that of a page that is there.
+    let is_own = end.url != *home;
+    let text = match visit::judge(&end.url, end.response).await {
+        Answer::Page(read) if is_own => Some(read.page.facts.text),
+        _ => None,
+    };
+    Some((told, text))
 }
 
 /// Only for a site on the default port of `https`: its counterpart is port 80.

@@ -1,6 +1,7 @@
 //! Every URL of the site that the crawl knows, once, with what became of it.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 
 use url::Url;
 
@@ -54,6 +55,8 @@ pub(super) enum State {
     File,
     /// An answer that is neither success nor redirect.
     Status(u16),
+    /// A bot wall answered instead of the site.
+    Walled,
     /// No answer.
     Failed(String),
 }
@@ -73,13 +76,17 @@ pub(super) enum Target {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     nodes: Vec<Node>,
-    by_url: HashMap<Url, NodeId>,
+    /// Places by the hashes of their URLs; where two URLs share one, the next free number is that of the later.
+    by_hash: HashMap<u64, NodeId>,
+    hasher: RandomState,
     variants: HashMap<String, u32>,
     links: usize,
     /// Style sheets and scripts on the same host.
     pub(super) resources: HashSet<Url>,
     /// URLs that were left out since they look like traps.
     pub(super) traps: u64,
+    /// Links that carry the id of a session, which was left out of their URLs.
+    pub(super) session_ids: u64,
     /// URLs and links that were left out since there are too many.
     pub(super) left_out: u64,
 }
@@ -87,9 +94,10 @@ pub(super) struct Table {
 impl Table {
     /// The place of a URL, which becomes known if it was not. `None` if it is left out.
     pub(super) fn intern(&mut self, url: Url) -> Option<NodeId> {
-        if let Some(id) = self.by_url.get(&url) {
-            return Some(*id);
-        }
+        let hash = match self.look_up(&url) {
+            Ok(id) => return Some(id),
+            Err(hash) => hash,
+        };
         if self.is_trap(&url) {
             self.traps += 1;
             return None;
@@ -99,7 +107,7 @@ impl Table {
             return None;
         }
         let id = NodeId::try_from(self.nodes.len()).expect("URLS_MAX fits");
-        self.by_url.insert(url.clone(), id);
+        self.by_hash.insert(hash, id);
         self.nodes.push(Node {
             url,
             is_linked: false,
@@ -152,7 +160,19 @@ impl Table {
 
     /// The place of a URL, if it is known.
     pub(super) fn find(&self, url: &Url) -> Option<NodeId> {
-        self.by_url.get(url).copied()
+        self.look_up(url).ok()
+    }
+
+    /// The place of a URL, or the number under which it would be remembered.
+    fn look_up(&self, url: &Url) -> Result<NodeId, u64> {
+        let mut hash = self.hasher.hash_one(url.as_str());
+        loop {
+            match self.by_hash.get(&hash) {
+                Some(id) if self.node(*id).url == *url => return Ok(*id),
+                Some(_) => hash = hash.wrapping_add(1),
+                None => return Err(hash),
+            }
+        }
     }
 
     /// Every URL, in the order in which they became known.
@@ -169,6 +189,7 @@ impl Table {
             | State::Redirect { .. }
             | State::File
             | State::Status(_)
+            | State::Walled
             | State::Failed(_) => None,
         })
     }

@@ -1,3 +1,5 @@
+mod judgement;
+
 use std::time::Duration;
 
 use hermes_core::ports::http::{HttpError, Method, Reach};
@@ -11,7 +13,8 @@ const GOOD_HEAD: &str = "<html lang=en><meta name=viewport content='width=device
     <meta name=description content='What this page is about'>";
 
 fn good(title: &str, body: &str) -> String {
-    format!("{GOOD_HEAD}<title>{title}</title><h1>{title}</h1>{body}{}", "word ".repeat(250))
+    let words: String = (0..250).map(|word| format!("{title}{word} ")).collect();
+    format!("{GOOD_HEAD}<title>{title}</title><h1>{title}</h1>{body}{words}")
 }
 
 async fn measured(site: &FakeSite, domain: &str, params: Value) -> Measurement {

@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use hermes_core::ports::http::{Method, Response};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::page::Page;
 use crate::site::address::{normalise, same_site};
 use crate::site::decode::decode;
 use crate::site::fetch::{self, FetchError, Fetcher, PAGE_BYTES_MAX};
+use crate::site::home;
 use crate::site::html::{self, AssetKind, Link};
+
+/// Words of a page that a bot wall shows instead of the page, at most.
+const WALL_WORDS_MAX: u32 = 50;
 
 /// How a URL is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,8 @@ pub(super) enum Answer {
         /// How long the server asked us to wait.
         retry_after: Option<Duration>,
     },
+    /// A bot wall.
+    Walled,
     /// An HTML page that the parser could not stand.
     Unreadable,
 }
@@ -57,10 +64,11 @@ pub(super) struct Read {
 }
 
 /// Asks for a URL.
-pub(super) async fn visit(fetcher: &Fetcher<'_>, url: &Url, how: How) -> Result<Answer, FetchError> {
+pub(super) async fn visit(fetcher: &Fetcher<'_>, parsers: &Parsers, url: &Url, how: How) -> Result<Answer, FetchError> {
     match how {
         How::Read => {
             let response = fetcher.fetch(Method::Get, url, PAGE_BYTES_MAX).await?;
+            let _turn = parsers.0.acquire().await;
             Ok(judge(url, response).await)
         }
         How::Check => {
@@ -76,11 +84,24 @@ pub(super) async fn visit(fetcher: &Fetcher<'_>, url: &Url, how: How) -> Result<
 
 /// Tells what an answer to `GET` is, and reads it if it is a page.
 pub(super) async fn judge(url: &Url, response: Response) -> Answer {
+    if home::is_wall(&response) {
+        return Answer::Walled;
+    }
     if !(200..=299).contains(&response.status) || !is_html(&response) {
         return judge_file(url, &response);
     }
     let url = url.clone();
     tokio::task::spawn_blocking(move || read(&url, &response)).await.unwrap_or(Answer::Unreadable)
+}
+
+/// Turns at parsing, one for each core: more pages at a time would take memory and win nothing.
+#[derive(Debug)]
+pub(super) struct Parsers(Semaphore);
+
+impl Parsers {
+    pub(super) fn new() -> Self {
+        Self(Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)))
+    }
 }
 
 fn judge_file(url: &Url, response: &Response) -> Answer {
@@ -111,6 +132,9 @@ pub(super) fn is_html(response: &Response) -> bool {
 fn read(url: &Url, response: &Response) -> Answer {
     let text = decode(&response.body, response.header("content-type"));
     let mut facts = html::extract(&text, url);
+    if facts.text.words < WALL_WORDS_MAX && home::has_wall_marks(response) {
+        return Answer::Walled;
+    }
     let links = std::mem::take(&mut facts.links);
     let resources = std::mem::take(&mut facts.assets)
         .into_iter()

@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use scraper::{ElementRef, Node};
+use html5ever::local_name;
 use serde_json::Value;
 use url::Url;
 
-use super::walk::{base, parse, text_of};
+use super::tree::{Data, Element, Id, ROOT, Tree};
+use super::walk::{base, text_of};
 use super::{LINKS_MAX, Text};
 use crate::site::address::{is_web, normalise};
 
@@ -66,41 +67,39 @@ pub struct Reading {
 /// Reads a page. `url` is where it came from; a `<base>` in it is respected.
 #[must_use]
 pub fn read(html: &str, url: &Url) -> Reading {
-    let (document, _) = parse(html);
-    let base = base(&document, url);
+    let (tree, _) = Tree::parse(html);
+    let base = base(&tree, url);
     let mut reading = Reading::default();
     let mut structured = Structured::default();
-    // Depth first, in document order; each node with whether it is part of the content.
-    let mut open = vec![(document.tree.root(), false)];
-    while let Some((node, is_content)) = open.pop() {
-        let mut inside = is_content;
-        match node.value() {
-            Node::Element(element) => {
-                let element_ref = ElementRef::wrap(node).expect("the node is an element");
-                if element.name() == "script" {
-                    structured.script(element_ref);
+    // The body that is being read, and the outermost element in it that only surrounds the content.
+    let (mut body, mut around) = (None, None);
+    let mut at = Some(ROOT);
+    while let Some(id) = at {
+        let mut into_children = true;
+        match tree.data(id) {
+            Data::Element(element) => {
+                let name = &*element.name.local;
+                if name == "script" {
+                    structured.script(element, &text_inside(&tree, id));
                 }
-                if UNREAD.contains(&element.name()) {
-                    continue;
+                into_children = !UNREAD.contains(&name);
+                if into_children {
+                    structured.microdata(element.attr(&local_name!("itemtype")));
+                    reading.element(&tree, element, id, &base);
                 }
-                structured.microdata(element.attr("itemtype"));
-                reading.element(element_ref, &base);
-                inside = match element.name() {
-                    "body" => true,
-                    name => is_content && !AROUND.contains(&name),
-                };
+                if name == "body" {
+                    body.get_or_insert(id);
+                } else if AROUND.contains(&name) {
+                    around.get_or_insert(id);
+                }
             }
-            Node::Text(text) if is_content => reading.text(text),
-            Node::Document
-            | Node::Fragment
-            | Node::Doctype(_)
-            | Node::Comment(_)
-            | Node::Text(_)
-            | Node::ProcessingInstruction(_) => {}
+            Data::Text(text) if body.is_some() && around.is_none() => reading.text(text),
+            Data::Text(_) | Data::Other => {}
         }
-        let first_child = open.len();
-        open.extend(node.children().map(|child| (child, inside)));
-        open[first_child..].reverse();
+        at = tree.after(ROOT, id, into_children, |left| {
+            body.take_if(|open| *open == left);
+            around.take_if(|open| *open == left);
+        });
     }
     reading.types = structured.types;
     reading.owners = structured.owners;
@@ -109,17 +108,17 @@ pub fn read(html: &str, url: &Url) -> Reading {
 }
 
 impl Reading {
-    fn element(&mut self, node: ElementRef<'_>, base: &Url) {
-        let element = node.value();
-        match element.name() {
-            "html" => {
-                self.lang = element.attr("lang").map(str::trim).filter(|lang| !lang.is_empty()).map(Into::into);
+    fn element(&mut self, tree: &Tree, element: &Element, id: Id, base: &Url) {
+        match element.name.local {
+            local_name!("html") => {
+                let lang = element.attr(&local_name!("lang")).map(str::trim);
+                self.lang = lang.filter(|lang| !lang.is_empty()).map(Into::into);
             }
-            "title" if element.name.ns.ends_with("xhtml") && self.title.is_none() => self.title = Some(text_of(node)),
-            "h1" if self.headings.len() < HEADINGS_MAX => {
-                self.headings.extend(Some(text_of(node)).filter(|text| !text.is_empty()));
+            local_name!("title") if element.is_html() && self.title.is_none() => self.title = Some(text_of(tree, id)),
+            local_name!("h1") if self.headings.len() < HEADINGS_MAX => {
+                self.headings.extend(Some(text_of(tree, id)).filter(|text| !text.is_empty()));
             }
-            "a" if self.links.len() < LINKS_MAX => self.links.extend(link(node, base)),
+            local_name!("a") if self.links.len() < LINKS_MAX => self.links.extend(link(tree, element, id, base)),
             _ => {}
         }
     }
@@ -135,15 +134,26 @@ impl Reading {
     }
 }
 
-fn link(node: ElementRef<'_>, base: &Url) -> Option<(Url, Text)> {
-    let href = node.attr("href").map(str::trim).filter(|href| !href.is_empty() && !href.starts_with('#'))?;
+fn link(tree: &Tree, element: &Element, id: Id, base: &Url) -> Option<(Url, Text)> {
+    let href = element.attr(&local_name!("href")).map(str::trim);
+    let href = href.filter(|href| !href.is_empty() && !href.starts_with('#'))?;
     let url = normalise(base.join(href).ok().filter(is_web)?);
-    let mut text = text_of(node);
+    let mut text = text_of(tree, id);
     if text.is_empty() {
-        let alt = node.descendent_elements().find_map(|inner| inner.attr("alt"));
-        text = Text::new(alt.or_else(|| node.attr("aria-label")).unwrap_or_default());
+        let mut inside = tree.descendants(id).filter_map(|inner| tree.element(inner));
+        let alt = inside.find_map(|inner| inner.attr(&local_name!("alt")));
+        text = Text::new(alt.or_else(|| element.attr(&local_name!("aria-label"))).unwrap_or_default());
     }
     Some((url, text))
+}
+
+/// All text inside an element, uncut.
+fn text_inside(tree: &Tree, id: Id) -> String {
+    let texts = tree.descendants(id).filter_map(|inner| match tree.data(inner) {
+        Data::Text(text) => Some(&**text),
+        Data::Element(_) | Data::Other => None,
+    });
+    texts.collect()
 }
 
 /// What the structured data of a page says.
@@ -156,10 +166,11 @@ struct Structured {
 }
 
 impl Structured {
-    fn script(&mut self, node: ElementRef<'_>) {
-        let kind = node.attr("type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    fn script(&mut self, element: &Element, content: &str) {
+        let kind = element.attr(&local_name!("type")).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
         if kind.eq_ignore_ascii_case("application/ld+json")
-            && let Ok(value) = serde_json::from_str::<Value>(node.text().collect::<String>().trim())
+            && let Ok(value) = serde_json::from_str::<Value>(content.trim())
         {
             self.item(&value, STRUCTURED_DEPTH_MAX);
         }

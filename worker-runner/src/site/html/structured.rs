@@ -1,20 +1,22 @@
 //! JSON-LD blocks: whether they can be read and say what they are about.
 
-use scraper::ElementRef;
-use scraper::node::Element;
+use html5ever::local_name;
 use serde_json::Value;
 
-use super::Structured;
+use super::tree::{Element, Id};
+use super::walk::Walk;
 
-pub(super) fn script(found: &mut Structured, element: &Element, node: ElementRef<'_>) {
-    let kind = element.attr("type").unwrap_or_default();
+pub(super) fn script(walk: &mut Walk<'_>, element: &Element, id: Id) {
+    let kind = element.attr(&local_name!("type")).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/ld+json") {
         return;
     }
+    let text = walk.texts_in(id).collect::<String>();
+    let found = &mut walk.facts.structured;
     found.present = true;
     found.json_ld += 1;
-    if let Some(problem) = problem(&node.text().collect::<String>()) {
+    if let Some(problem) = problem(&text) {
         found.errors.add(|| problem);
     }
 }

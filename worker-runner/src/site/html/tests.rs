@@ -20,7 +20,8 @@ fn the_head_of_a_page_is_read() {
     assert_eq!(text(facts.title.as_ref()), Some("One two"));
     assert_eq!(text(facts.description.as_ref()), Some("What it is"));
     assert_eq!((facts.lang.as_deref(), facts.has_viewport, facts.headings), (Some("de"), true, 1));
-    assert_eq!(facts.robots, ["noindex", "follow"]);
+    let robots = RobotsMeta { name: "robots".to_owned(), content: "NoIndex, follow".to_owned(), in_head: true };
+    assert_eq!((facts.robots, facts.head_description), (vec![robots], Some(true)));
     assert_eq!(facts.canonicals, ["/c"]);
     assert_eq!(facts.hreflangs, [("en".to_owned(), "https://a.test/en".to_owned())]);
 }
@@ -29,7 +30,7 @@ fn the_head_of_a_page_is_read() {
 fn an_empty_page_has_nothing() {
     let facts = facts("");
     assert_eq!((facts.title, facts.description, facts.lang, facts.headings), (None, None, None, 0));
-    assert_eq!((facts.words, facts.links.len(), facts.has_viewport), (0, 0, false));
+    assert_eq!((facts.text.words, facts.links.len(), facts.has_viewport), (0, 0, false));
 }
 
 #[test]
@@ -56,12 +57,19 @@ fn links_are_resolved_against_the_base_and_keep_their_nofollow() {
 }
 
 #[test]
+fn a_link_that_is_repeated_is_one_link_with_a_count() {
+    let facts = facts("<a href='x#1'>a</a><a href='x#2'>b</a><a href=x rel=nofollow>c</a><a href='/dir/x'>d</a>");
+    let links: Vec<_> = facts.links.iter().map(|link| (link.url.path(), link.nofollow, link.count)).collect();
+    assert_eq!(links, [("/dir/x", false, 2), ("/dir/x", true, 1), ("/dir/x", false, 1)]);
+}
+
+#[test]
 fn what_a_crawler_cannot_follow_is_counted() {
     let facts = facts(
         "<a>no href</a><a href=''>empty</a><a href='javascript:void(0);'>js</a><a href='file:///c'>f</a>
         <svg><a title=tip>s</a></svg><a id=x></a><a name=y></a><a role=button>b</a><a href='mailto:a@b'>m</a><a href='/ok'>fine</a>",
     );
-    assert_eq!((facts.anchors.total, facts.anchors.uncrawlable.count), (5, 3));
+    assert_eq!((facts.anchors.total, facts.anchors.uncrawlable.count), (4, 2));
 }
 
 #[test]
@@ -87,8 +95,8 @@ fn words_are_those_of_the_body_and_equal_texts_have_equal_hashes() {
     let one = facts("<title>t</title><body>Some <b>words</b><script>var x = 1</script><style>a{}</style> here");
     let two = facts("<body><p>Some</p>\n<p>words   here</p>");
     let other = facts("<body>here words Some");
-    assert_eq!((one.words, one.text_hash), (3, two.text_hash));
-    assert_ne!(one.text_hash, other.text_hash);
+    assert_eq!((one.text.words, one.text), (3, two.text));
+    assert_ne!(one.text.exact, other.text.exact);
 }
 
 #[test]
@@ -149,5 +157,5 @@ fn a_page_nested_without_end_is_cut_and_not_parsed_for_hours() {
 fn a_page_nested_as_deep_as_browsers_allow_is_whole() {
     let facts = facts(&format!("{}<a href=/deep>x</a>{}", "<div>".repeat(400), "<p>text</p>".repeat(10_000)));
     assert!(!facts.cut);
-    assert_eq!((facts.links.len(), facts.words), (1, 10_001));
+    assert_eq!((facts.links.len(), facts.text.words), (1, 10_001));
 }

@@ -1,102 +1,75 @@
 //! One pass over the tree of a page.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
 
-use html5ever::driver::{self, ParseOpts};
-use html5ever::tendril::{StrTendril, TendrilSink};
-use html5ever::tree_builder::TreeBuilderOpts;
-use scraper::node::Element;
-use scraper::{ElementRef, Html, HtmlTreeSink, Node};
+use html5ever::{local_name, ns};
 use url::Url;
 
-use super::{ASSETS_MAX, Asset, AssetKind, HREFLANGS_MAX, PageFacts, Text, links, structured};
+use super::links::{self, Seen};
+use super::tree::{Data, Element, Id, ROOT, Tree};
+use super::{
+    ASSETS_MAX, Asset, AssetKind, HREFLANGS_MAX, HeadLink, PageFacts, ROBOTS_METAS_MAX, RobotsMeta, TEXT_CHARS_MAX,
+    Text, images, structured,
+};
 use crate::site::address::normalise;
+use crate::site::fingerprint::Fingerprinter;
 
-/// Bytes that are parsed between two looks at depth and time.
-const CHUNK_BYTES: usize = 8 * 1_024;
-/// Elements within elements that are parsed.
-const DEPTH_MAX: usize = 512;
-/// Longest parsing of one page.
-const PARSE_MAX: Duration = Duration::from_secs(30);
 /// Nodes inside an element that are looked at for its text.
-const TEXT_NODES_MAX: usize = 2_000;
-/// Names of `<meta>` elements whose content directs search engines.
-const ROBOTS_NAMES: &[&str] = &["robots", "googlebot", "bingbot"];
+pub(super) const TEXT_NODES_MAX: usize = 2_000;
+/// Canonical links of one page that are kept.
+const CANONICALS_MAX: usize = 10;
+/// Names of `<meta>` elements whose content directs search engines, in general and one by one.
+const ROBOTS_NAMES: &[&str] = &["robots", "googlebot", "bingbot", "duckduckbot", "archive.org_bot"];
 
 /// The facts and what is needed while they are gathered.
 pub(super) struct Walk<'a> {
+    pub(super) tree: &'a Tree,
     pub(super) page: &'a Url,
     pub(super) base: Url,
     pub(super) facts: PageFacts,
-    hasher: DefaultHasher,
+    /// What was found out about links by their spelling.
+    pub(super) seen: HashMap<(&'a str, bool), Seen>,
+    /// The languages declared around the current element, from the outside in.
+    pub(super) langs: Vec<(Id, &'a str)>,
+    /// The outermost element around the current one that hides its content.
+    pub(super) hidden: Option<Id>,
+    /// The element around the current one that browsers with scripts do not show.
+    pub(super) noscript: Option<Id>,
+    body: Option<Id>,
+    text: Fingerprinter,
 }
 
 pub(super) fn extract(html: &str, page: &Url) -> PageFacts {
-    let (document, whole) = parse(html);
-    let mut walk =
-        Walk { page, base: base(&document, page), facts: PageFacts::default(), hasher: DefaultHasher::new() };
-    // Depth first, in document order; deep nesting costs memory here and no stack.
-    let mut open = vec![(document.tree.root(), false)];
-    while let Some((node, in_body)) = open.pop() {
-        let mut in_body = in_body;
-        match node.value() {
-            Node::Element(element) => {
-                let element_ref = ElementRef::wrap(node).expect("the node is an element");
-                walk.element(element, element_ref, in_body);
-                if matches!(element.name(), "script" | "style" | "template") {
-                    continue;
-                }
-                in_body |= element.name() == "body";
-            }
-            Node::Text(text) if in_body => walk.text(text),
-            Node::Document
-            | Node::Fragment
-            | Node::Doctype(_)
-            | Node::Comment(_)
-            | Node::Text(_)
-            | Node::ProcessingInstruction(_) => {}
-        }
-        let first_child = open.len();
-        open.extend(node.children().map(|child| (child, in_body)));
-        open[first_child..].reverse();
+    let (tree, whole) = Tree::parse(html);
+    let mut walk = Walk {
+        tree: &tree,
+        page,
+        base: base(&tree, page),
+        facts: PageFacts::default(),
+        seen: HashMap::new(),
+        langs: Vec::new(),
+        hidden: None,
+        noscript: None,
+        body: None,
+        text: Fingerprinter::new(),
+    };
+    let mut at = Some(ROOT);
+    while let Some(id) = at {
+        let into_children = walk.visit(id);
+        at = tree.after(ROOT, id, into_children, |left| walk.leave(left));
     }
-    walk.facts.cut = !whole;
-    walk.facts.text_hash = walk.hasher.finish();
+    walk.facts.cut |= !whole;
+    walk.facts.text = walk.text.finish();
     walk.facts
 }
 
-/// Parses as a browser without scripts does, so that `<noscript>` has content; the flag tells whether all was parsed.
-///
-/// Parsing costs time by depth, so that a page of nothing but `<div>` would keep a core busy for hours. Browsers stop
-/// nesting at 512; here the rest of such a page is dropped, and so is that of a page which takes too long.
-pub(super) fn parse(html: &str) -> (Html, bool) {
-    let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
-    let options = ParseOpts { tree_builder, ..ParseOpts::default() };
-    let mut parser = driver::parse_document(HtmlTreeSink::new(Html::new_document()), options);
-    let start = Instant::now();
-    let mut rest = html;
-    while !rest.is_empty() {
-        let (chunk, after) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES));
-        rest = after;
-        parser.process(StrTendril::from(chunk));
-        let document = parser.tokenizer.sink.sink.0.borrow();
-        let depth = document.tree.nodes().next_back().map_or(0, |last| last.ancestors().take(DEPTH_MAX + 1).count());
-        if depth > DEPTH_MAX || start.elapsed() > PARSE_MAX {
-            break;
-        }
-    }
-    (parser.finish(), rest.is_empty())
-}
-
 /// The URL against which the page's links are resolved: the first `<base href>`, else the page's own.
-pub(super) fn base(document: &Html, page: &Url) -> Url {
-    document
-        .root_element()
-        .descendent_elements()
-        .take_while(|element| element.value().name() != "body")
-        .filter(|element| element.value().name() == "base")
-        .find_map(|element| element.attr("href"))
+pub(super) fn base(tree: &Tree, page: &Url) -> Url {
+    tree.descendants(ROOT)
+        .filter_map(|id| tree.element(id))
+        .take_while(|element| element.name.local != local_name!("body"))
+        .filter(|element| element.name.local == local_name!("base"))
+        .find_map(|element| element.attr(&local_name!("href")))
         .and_then(|href| page.join(href.trim()).ok())
         .filter(|base| matches!(base.scheme(), "http" | "https"))
         .unwrap_or_else(|| page.clone())
@@ -107,51 +80,97 @@ pub(super) fn has_token(value: Option<&str>, token: &str) -> bool {
     value.is_some_and(|value| value.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(token)))
 }
 
-impl Walk<'_> {
-    fn text(&mut self, text: &str) {
-        for word in text.split_whitespace() {
-            self.facts.words += 1;
-            word.hash(&mut self.hasher);
+impl<'a> Walk<'a> {
+    /// Takes in a node; tells whether what is inside it is to be taken in too.
+    fn visit(&mut self, id: Id) -> bool {
+        let tree = self.tree;
+        match tree.data(id) {
+            Data::Element(element) => self.element(id, element),
+            Data::Text(text) => {
+                if self.body.is_some() {
+                    self.text.text(text);
+                }
+                true
+            }
+            Data::Other => true,
         }
     }
 
-    fn element(&mut self, element: &Element, node: ElementRef<'_>, in_body: bool) {
-        let is_html = element.name.ns.ends_with("xhtml");
-        if element.attr("itemscope").is_some() || element.attr("typeof").is_some() {
+    fn leave(&mut self, id: Id) {
+        self.langs.pop_if(|(at, _)| *at == id);
+        self.hidden.take_if(|at| *at == id);
+        self.noscript.take_if(|at| *at == id);
+        self.body.take_if(|at| *at == id);
+    }
+
+    fn element(&mut self, id: Id, element: &'a Element) -> bool {
+        if let Some(lang) = element.attr(&local_name!("lang")).map(str::trim).filter(|lang| !lang.is_empty()) {
+            self.langs.push((id, lang));
+        }
+        if self.hidden.is_none() && hides(element) {
+            self.hidden = Some(id);
+        }
+        if element.attribute_names().any(|name| matches!(name, "itemscope" | "typeof")) {
             self.facts.structured.present = true;
         }
-        match element.name() {
-            "html" => {
-                self.facts.lang = element.attr("lang").map(str::trim).filter(|lang| !lang.is_empty()).map(Into::into)
+        let in_body = self.body.is_some();
+        match element.name.local {
+            local_name!("html") => {
+                let lang = self.langs.last().filter(|(at, _)| *at == id);
+                self.facts.lang = lang.map(|(_, lang)| (*lang).to_owned());
             }
-            "title" if is_html && self.facts.title.is_none() => self.facts.title = Some(text_of(node)),
-            "meta" => self.meta(element),
-            "link" => self.link(element, in_body),
-            "h1" => self.heading(node),
-            "a" | "area" => links::anchor(self, element, node),
-            "img" => self.image(element),
-            "script" if element.attr("src").is_some() => {
-                let waits = ["async", "defer"].iter().any(|name| element.attr(name).is_some());
-                let is_module = element.attr("type").is_some_and(|kind| kind.eq_ignore_ascii_case("module"));
-                self.asset(AssetKind::Script, element.attr("src"), !in_body && !waits && !is_module);
+            local_name!("body") if !in_body => self.body = Some(id),
+            local_name!("noscript") => {
+                self.noscript.get_or_insert(id);
             }
-            "script" => structured::script(&mut self.facts.structured, element, node),
-            "iframe" => self.asset(AssetKind::Frame, element.attr("src"), false),
+            local_name!("title") if element.is_html() && self.facts.title.is_none() => {
+                self.facts.title = Some(self.text_of(id));
+            }
+            local_name!("meta") => self.meta(element, in_body),
+            local_name!("link") if element.is_html() => self.link(element, in_body),
+            local_name!("h1") => self.heading(id),
+            local_name!("a") | local_name!("area") => links::anchor(self, element, id),
+            local_name!("img") => images::image(self, element),
+            local_name!("script") => {
+                self.script(element, id, in_body);
+                return false;
+            }
+            local_name!("iframe") => self.asset(AssetKind::Frame, element.attr(&local_name!("src")), false),
+            local_name!("style") | local_name!("template") => return false,
             _ => {}
         }
+        true
     }
 
-    fn meta(&mut self, element: &Element) {
-        let content = element.attr("content").unwrap_or_default();
-        let name = element.attr("name").unwrap_or_default().trim().to_ascii_lowercase();
-        if name == "description" && self.facts.description.is_none() {
-            self.facts.description = Some(Text::new(content));
+    fn script(&mut self, element: &Element, id: Id, in_body: bool) {
+        let source = element.attr(&local_name!("src"));
+        if source.is_none() {
+            structured::script(self, element, id);
+            return;
+        }
+        let waits = [local_name!("async"), local_name!("defer")].iter().any(|name| element.attr(name).is_some());
+        let is_module = element.attr(&local_name!("type")).is_some_and(|kind| kind.eq_ignore_ascii_case("module"));
+        self.asset(AssetKind::Script, source, !in_body && !waits && !is_module);
+    }
+
+    fn meta(&mut self, element: &Element, in_body: bool) {
+        let content = element.attr(&local_name!("content")).unwrap_or_default();
+        let name = element.attr(&local_name!("name")).unwrap_or_default().trim().to_ascii_lowercase();
+        if name == "description" {
+            if !in_body {
+                self.facts.head_description.get_or_insert(!content.trim().is_empty());
+            }
+            self.facts.description.get_or_insert_with(|| Text::new(content));
         } else if name == "viewport" {
             self.facts.has_viewport |= !content.trim().is_empty();
         } else if ROBOTS_NAMES.contains(&name.as_str()) {
-            let directives = content.split(',').map(|directive| directive.trim().to_ascii_lowercase());
-            self.facts.robots.extend(directives.filter(|directive| !directive.is_empty()).take(20));
-        } else if element.attr("http-equiv").is_some_and(|name| name.trim().eq_ignore_ascii_case("refresh"))
+            if self.facts.robots.len() < ROBOTS_METAS_MAX {
+                let content = content.trim().chars().take(TEXT_CHARS_MAX).collect();
+                self.facts.robots.push(RobotsMeta { name, content, in_head: !in_body });
+            }
+        } else if element
+            .attr(&local_name!("http-equiv"))
+            .is_some_and(|name| name.trim().eq_ignore_ascii_case("refresh"))
             && self.facts.refresh.is_none()
         {
             self.facts.refresh = self.refresh(content);
@@ -174,51 +193,45 @@ impl Walk<'_> {
     }
 
     fn link(&mut self, element: &Element, in_body: bool) {
-        let (rel, href) = (element.attr("rel"), element.attr("href"));
-        if has_token(rel, "canonical") && self.facts.canonicals.len() < 10 {
+        let (rel, href) = (element.attr(&local_name!("rel")), element.attr(&local_name!("href")));
+        let hreflang = element.attr(&local_name!("hreflang"));
+        let is_canonical = has_token(rel, "canonical");
+        if is_canonical && self.facts.canonicals.len() < CANONICALS_MAX {
             self.facts.canonicals.push(href.unwrap_or_default().trim().to_owned());
         }
         if has_token(rel, "stylesheet") && !has_token(rel, "alternate") {
-            let is_print = element.attr("media").is_some_and(|media| media.trim().eq_ignore_ascii_case("print"));
+            let media = element.attr(&local_name!("media"));
+            let is_print = media.is_some_and(|media| media.trim().eq_ignore_ascii_case("print"));
             self.asset(AssetKind::Style, href, !in_body && !is_print);
         }
-        if let (true, Some(code), Some(href)) = (has_token(rel, "alternate"), element.attr("hreflang"), href)
+        let is_alternate = has_token(rel, "alternate");
+        if let (true, Some(code), Some(href)) = (is_alternate, hreflang, href)
             && self.facts.hreflangs.len() < HREFLANGS_MAX
         {
             self.facts.hreflangs.push((code.trim().to_owned(), href.trim().to_owned()));
         }
+        let says_nothing_else = rel.is_some_and(|rel| rel.split_ascii_whitespace().count() == 1);
+        if !in_body && says_nothing_else && self.facts.head_links.len() < HREFLANGS_MAX {
+            let hreflang = hreflang.filter(|code| is_alternate && !code.is_empty());
+            if is_canonical || hreflang.is_some() {
+                let href = href.unwrap_or_default().trim().to_owned();
+                let url = self.base.join(&href).ok();
+                self.facts.head_links.push(HeadLink { hreflang: hreflang.map(str::to_owned), href, url });
+            }
+        }
     }
 
-    fn heading(&mut self, node: ElementRef<'_>) {
-        let text = text_of(node);
-        let named = |element: &Element| element.attr("alt").is_some_and(|alt| !alt.trim().is_empty());
-        let mut inside = node.descendants().take(TEXT_NODES_MAX);
-        let named_image = inside.any(|inner| inner.value().as_element().is_some_and(named));
-        if !text.is_empty() || named_image {
+    fn heading(&mut self, id: Id) {
+        let text = self.text_of(id);
+        let named = |element: &Element| element.attr(&local_name!("alt")).is_some_and(|alt| !alt.trim().is_empty());
+        let mut inside = self.tree.descendants(id).take(TEXT_NODES_MAX);
+        if !text.is_empty() || inside.any(|inner| self.tree.element(inner).is_some_and(named)) {
             self.facts.headings += 1;
             self.facts.heading.get_or_insert(text);
         }
     }
 
-    fn image(&mut self, element: &Element) {
-        let source = element.attr("src").unwrap_or_default();
-        let example = || source.chars().take(120).collect::<String>();
-        self.facts.images.total += 1;
-        let named = ["alt", "aria-label", "aria-labelledby", "title"].iter().any(|name| element.attr(name).is_some());
-        let decoration = element.attr("role").is_some_and(|role| matches!(role.trim(), "presentation" | "none"))
-            || element.attr("aria-hidden") == Some("true");
-        if !named && !decoration {
-            self.facts.images.without_alt.add(example);
-        }
-        let style = element.attr("style").unwrap_or_default();
-        let sized = |name: &str| element.attr(name).is_some() || style.contains(name);
-        if !(sized("width") && sized("height") || style.contains("aspect-ratio")) {
-            self.facts.images.without_size.add(example);
-        }
-        self.asset(AssetKind::Image, element.attr("src"), false);
-    }
-
-    fn asset(&mut self, kind: AssetKind, source: Option<&str>, is_blocking: bool) {
+    pub(super) fn asset(&mut self, kind: AssetKind, source: Option<&str>, is_blocking: bool) {
         let Some(url) = source.map(str::trim).filter(|source| !source.is_empty()) else { return };
         let Ok(url) = self.base.join(url) else { return };
         if !matches!(url.scheme(), "http" | "https") {
@@ -231,10 +244,32 @@ impl Walk<'_> {
             self.facts.assets.push(Asset { kind, url: normalise(url), is_blocking });
         }
     }
+
+    /// The pieces of text inside an element, as far as its first [`TEXT_NODES_MAX`] nodes hold them.
+    pub(super) fn texts_in(&self, id: Id) -> impl Iterator<Item = &'a str> {
+        texts_in(self.tree, id)
+    }
+
+    /// The text inside an element.
+    pub(super) fn text_of(&self, id: Id) -> Text {
+        text_of(self.tree, id)
+    }
+}
+
+fn texts_in(tree: &Tree, id: Id) -> impl Iterator<Item = &str> {
+    tree.descendants(id).take(TEXT_NODES_MAX).filter_map(move |inner| match tree.data(inner) {
+        Data::Text(text) => Some(&**text),
+        Data::Element(_) | Data::Other => None,
+    })
 }
 
 /// The text inside an element, as far as its first [`TEXT_NODES_MAX`] nodes hold it.
-pub(super) fn text_of(node: ElementRef<'_>) -> Text {
-    let nodes = node.descendants().take(TEXT_NODES_MAX);
-    Text::new(&nodes.filter_map(|inner| inner.value().as_text().map(|text| &**text)).collect::<String>())
+pub(super) fn text_of(tree: &Tree, id: Id) -> Text {
+    Text::new(&texts_in(tree, id).collect::<String>())
+}
+
+/// Whether an attribute hides the element from everybody, or from those who do not see.
+fn hides(element: &Element) -> bool {
+    element.attr(&local_name!("hidden")).is_some() && element.name.ns == ns!(html)
+        || element.attr(&local_name!("aria-hidden")) == Some("true")
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::super::Audit;
 use super::super::table::State;
 use crate::site::report::{Findings, Report};
+use crate::site::robots::ERRORS_MAX;
 
 pub(super) fn add(report: &mut Report, audit: &Audit) {
     robots(report, audit);
@@ -25,6 +26,9 @@ fn robots(report: &mut Report, audit: &Audit) {
         let mut errors = Findings::new();
         for error in &robots.errors {
             errors.add(&robots.url, || format!("line {}: {}", error.line, error.problem));
+        }
+        if robots.errors.len() == ERRORS_MAX {
+            errors.and_more(robots.wrong_lines as u64);
         }
         report.push("tech.robots_syntax_errors", json!(errors.total()), None, errors);
         report.fact("tech.robots_size_bytes", robots.bytes as u64);
@@ -54,6 +58,7 @@ fn home(report: &mut Report, audit: &Audit) {
         | State::Redirect { .. }
         | State::File
         | State::Status(_)
+        | State::Walled
         | State::Failed(_) => None,
     });
     let problem = match page {

@@ -99,7 +99,7 @@ fn problem(view: &View<'_>, known: &Known<'_>) -> Option<String> {
             if let Verdict::Noindex(_) | Verdict::CanonicalElsewhere(_) | Verdict::CanonicalForeign(_) = other.verdict {
                 return Some(format!("canonical {canonical} is not indexable: {}", other.verdict.reason()));
             }
-            let differs = other.page.facts.text_hash != known.page.facts.text_hash;
+            let differs = other.page.facts.text.exact != known.page.facts.text.exact;
             (canonical == home.url && differs).then(|| "canonical is the home page, which has another text".to_owned())
         }
         (End::Foreign | End::Unknown, _) => None,

@@ -38,9 +38,8 @@ pub(super) fn add(report: &mut Report, view: &View<'_>) {
         (!page.facts.has_viewport).then(|| "no meta viewport".to_owned())
     });
     pages(report, view, "tech.thin_ratio", |page| {
-        (page.facts.words < THIN_WORDS).then(|| format!("{} words", page.facts.words))
+        (page.facts.text.words < THIN_WORDS).then(|| format!("{} words", page.facts.text.words))
     });
-    duplicates(report, view);
     languages(report, view);
     images(report, view);
     structured(report, view);
@@ -75,21 +74,6 @@ fn repeated(report: &mut Report, view: &View<'_>, id: &str, text: impl Fn(&Page)
         }
     }
     report.ratio(id, found, view.judged_count());
-}
-
-/// Judged pages with the same words in the same order as an earlier one.
-fn duplicates(report: &mut Report, view: &View<'_>) {
-    let mut first: HashMap<u64, &url::Url> = HashMap::new();
-    let mut found = Findings::new();
-    for known in view.judged().filter(|known| known.page.facts.words > 0) {
-        match first.get(&known.page.facts.text_hash) {
-            Some(original) => found.add(known.url, || format!("same text as {original}")),
-            None => {
-                first.insert(known.page.facts.text_hash, known.url);
-            }
-        }
-    }
-    report.ratio("tech.duplicate_content_ratio", found, view.judged_count());
 }
 
 /// The languages that pages declare: primary subtags, sorted.

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::view::{End, Known, View};
 use crate::site::address::{normalise, same_site};
+use crate::site::language::is_language;
 use crate::site::report::{Findings, Report};
 
 pub(super) fn add(report: &mut Report, view: &View<'_>) {
@@ -67,7 +68,7 @@ fn is_valid(code: &str) -> bool {
         return true;
     }
     let mut parts = code.split('-').peekable();
-    if !parts.next().is_some_and(|language| letters(language, 2..=3)) {
+    if !parts.next().is_some_and(is_language) {
         return false;
     }
     parts.next_if(|part| letters(part, 4..=4));

@@ -1,10 +1,14 @@
 //! From what a crawl knows to the `tech.*` signals of the catalogue.
 
 mod access;
+mod audits;
 mod canonical;
 mod content;
+mod duplicates;
 mod hreflang;
 mod links;
+mod missing;
+mod robots;
 mod sitemaps;
 mod transfer;
 mod view;
@@ -13,6 +17,7 @@ use hermes_diagnosis::signal::{Coverage, Measurement, MeasurementStatus};
 
 use super::Audit;
 use super::crawl::Cut;
+use super::table::State;
 use crate::site::fetch::ROBOT;
 use crate::site::report::Report;
 use view::View;
@@ -40,9 +45,13 @@ pub(super) fn measure(audit: &Audit) -> Measurement {
     sitemaps::add(&mut report, &view);
     canonical::add(&mut report, &view);
     links::add(&mut report, &view);
+    robots::add(&mut report, &view);
     content::add(&mut report, &view);
+    duplicates::add(&mut report, &view);
+    missing::add(&mut report, &view);
     hreflang::add(&mut report, &view);
     transfer::add(&mut report, &view);
+    audits::add(&mut report, audit);
     warn(&mut report, &view);
     let status =
         if view.is_truncated() || view.pages.is_empty() { MeasurementStatus::Partial } else { MeasurementStatus::Ok };
@@ -73,6 +82,20 @@ fn warn(report: &mut Report, view: &View<'_>) {
             "crawler_traps",
             format!("{} URLs were left out: their paths or queries repeat without end", table.traps),
         );
+    }
+    if table.session_ids > 0 {
+        let links = table.session_ids;
+        report.warn("session_ids", format!("{links} links carry the id of a session; they were read without it"));
+    }
+    let mut walls = table.nodes().iter().filter(|node| matches!(node.state, State::Walled));
+    if let Some(first) = walls.next() {
+        let (count, url) = (1 + walls.count(), &first.url);
+        report.warn("blocked_by_waf", format!("a bot wall answered for {count} URLs instead of the site, first {url}"));
+    }
+    if let Some(distance) = view.audit.slowed_to {
+        let seconds = distance.as_secs_f64();
+        report
+            .warn("slowed_down", format!("the site was slow or overloaded; requests were up to {seconds:.1} s apart"));
     }
     if table.left_out > 0 {
         report.warn("site_too_large", format!("{} URLs or links were left out of memory", table.left_out));

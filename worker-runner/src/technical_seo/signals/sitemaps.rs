@@ -44,6 +44,7 @@ fn listed(report: &mut Report, view: &View<'_>) {
             State::File => None,
             State::Disallowed => Some("robots.txt forbids it".to_owned()),
             State::Redirect { status, .. } | State::Status(status) => Some(format!("HTTP {status}")),
+            State::Walled => continue,
             State::Failed(problem) => Some(problem.clone()),
         };
         known += 1;

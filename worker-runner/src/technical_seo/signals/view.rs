@@ -96,7 +96,7 @@ impl<'a> View<'a> {
                 State::Page(_) | State::File => End::Found(at),
                 State::Waiting | State::Disallowed => End::Unknown,
                 State::Status(status) if says_broken(*status) => End::Broken(format!("HTTP {status}")),
-                State::Status(_) => End::Unknown,
+                State::Status(_) | State::Walled => End::Unknown,
                 State::Failed(problem) => End::Broken(problem.clone()),
                 State::Redirect { to: Target::Nowhere, status } => {
                     End::Broken(format!("HTTP {status} without a usable target"))
@@ -146,6 +146,7 @@ fn depths(crawled: &Crawled) -> Vec<Option<u32>> {
             | State::Redirect { .. }
             | State::File
             | State::Status(_)
+            | State::Walled
             | State::Failed(_) => {}
         }
     }
