@@ -127,11 +127,7 @@ fn a_missing_service_says_why_what_it_costs_and_how_to_enable_it() {
     };
     let diagnosis = diagnose(&services);
     let [serp, comp] = diagnosis.missing_services.as_slice() else { panic!("two are missing") };
-    assert!(
-        serp.reason.starts_with("Worker config invalid: No API key found. Set SERP_INTEL_BASE_URL"),
-        "{}",
-        serp.reason
-    );
+    assert!(serp.reason.starts_with("Worker config invalid: No API key found. Set SEARXNG_URL"), "{}", serp.reason);
     assert_eq!(serp.error_class.as_deref(), Some("not_configured"));
     assert!(serp.rules_not_evaluated.contains(&"VIS-001".to_owned()));
     assert!(serp.confidence_lost > 0.1);
@@ -150,7 +146,7 @@ fn a_missing_service_says_why_what_it_costs_and_how_to_enable_it() {
 #[test]
 fn a_reason_that_names_the_settings_is_not_told_twice() {
     let mut services = standard_run_without(&all_good(), &["serp-intelligence"]);
-    let error = "Worker serp_intel is not configured: set SERP_INTEL_BASE_URL and SERP_INTEL_API_KEY";
+    let error = "no provider of search results is configured: set SEARXNG_URL=http://127.0.0.1:8888";
     services[0].error = Some(error.to_owned());
     let diagnosis = diagnose(&services);
     assert_eq!(diagnosis.missing_services[0].reason, error);
