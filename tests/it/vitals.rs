@@ -15,6 +15,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+/// A generous limit: what has not happened by then never does.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// A site whose only script never comes; tells when a browser has asked for it.
 async fn hanging_site() -> (String, Arc<Notify>) {
     let asked = Arc::new(Notify::new());
@@ -74,7 +77,7 @@ async fn a_process_that_is_killed_leaves_no_browser_behind() {
     let request = request.header("content-type", "application/json").body(run.to_string());
     assert_eq!(request.send().await.expect("it answers").status().as_u16(), 202);
 
-    asked.notified().await;
+    tokio::time::timeout(PATIENCE, asked.notified()).await.expect("a browser asks for the page");
     let name = temporary.path().display().to_string();
     let started =
         processes().into_iter().filter(|(_, _, arguments)| arguments.contains(&format!("--user-data-dir={name}")));
@@ -88,5 +91,5 @@ async fn a_process_that_is_killed_leaves_no_browser_behind() {
             look.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("everything is gone");
+    tokio::time::timeout(PATIENCE, gone).await.expect("everything is gone");
 }

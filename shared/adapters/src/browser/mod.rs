@@ -139,8 +139,9 @@ fn search(path: &str) -> Result<PathBuf, String> {
 }
 
 fn explained(failure: Failure, words: &str) -> BrowserError {
-    // The last line is the one that says why.
-    let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+    // The line that says why: the one on which Chromium gave up, else the last one.
+    let fatal = words.lines().find(|line| line.contains(":FATAL:"));
+    let last = fatal.or_else(|| words.lines().rev().find(|line| !line.trim().is_empty())).unwrap_or_default().trim();
     match failure {
         Failure::Start(why) => BrowserError::Broken(format!("it does not start: {why}")),
         Failure::Gone if last.is_empty() => BrowserError::Broken("its process ended".to_owned()),

@@ -25,6 +25,9 @@ use super::pipe::Pipe;
 
 /// Longest wait for the processes to be gone after they were told to.
 const END_MS: u64 = 5_000;
+/// Bytes that the path of the folder for temporary files may have: Chromium puts a socket below its own folder, whose
+/// path the system limits to 108 bytes, and crashes if that is not enough. A longer one is passed over for `/tmp`.
+const TEMPORARY_BYTES_MAX: usize = 36;
 /// Bytes of what the browser says on standard error that are kept.
 const WORDS_BYTES_MAX: usize = 2_048;
 
@@ -160,7 +163,10 @@ fn spawn(program: &Path, folder: &Path, more_flags: &[String], proxy: Option<u16
 
 /// A folder that only its owner can enter.
 fn fresh_folder() -> std::io::Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("hermes-browser-{:032x}", rand::random::<u128>()));
+    let temporary = std::env::temp_dir();
+    let is_short = temporary.as_os_str().len() <= TEMPORARY_BYTES_MAX;
+    let temporary = if is_short { temporary } else { PathBuf::from("/tmp") };
+    let folder = temporary.join(format!("hermes-browser-{:08x}", rand::random::<u32>()));
     DirBuilder::new().mode(0o700).create(&folder)?;
     Ok(folder)
 }
