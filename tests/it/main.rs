@@ -3,6 +3,7 @@
 mod audit;
 mod authority;
 mod bench;
+mod canary;
 mod chaos;
 mod clocks;
 mod crawl_of_real_sites;
