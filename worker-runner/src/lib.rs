@@ -23,6 +23,7 @@ mod outage;
 mod panics;
 pub mod polite;
 pub mod registry;
+mod retry_after;
 pub mod runner;
 pub mod serp_intelligence;
 pub mod service;

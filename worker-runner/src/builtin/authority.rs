@@ -42,7 +42,7 @@ impl Service for DomainAuthority {
             Ok(measurement) => ServiceOutcome::Completed(Json::of(&measurement)),
             Err(nothing) => ServiceOutcome::Failed {
                 error: ServiceError::new(ErrorClass::Connection, nothing.to_string()),
-                retryable: true,
+                retryable: nothing.may_pass,
                 retry_after_ms: None,
             },
         }

@@ -91,6 +91,7 @@ fn days(xml: &[u8], keys: &[String]) -> HashMap<String, Date> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::fake;
     use crate::site::html::reading::Reading;
 
     fn date(text: &str) -> Date {
@@ -98,16 +99,7 @@ mod tests {
     }
 
     fn response(headers: &[(&str, &str)]) -> Response {
-        Response {
-            status: 200,
-            version: "HTTP/1.1".into(),
-            headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-            body: Vec::new(),
-            truncated: false,
-            content_encoding: None,
-            ttfb_ms: 1,
-            total_ms: 1,
-        }
+        fake::response(200, headers, "")
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub struct Sources {
     reach: Reach,
 }
 
-/// No source said anything: the network of this machine, or all of them, are down. A later attempt may do better.
+/// No source said anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no source could be asked about {host}: {detail}")]
 pub struct NothingLearned {
@@ -79,6 +79,8 @@ pub struct NothingLearned {
     pub host: String,
     /// What one of them said.
     pub detail: String,
+    /// Whether a later attempt may do better: they, or the network, are down. No source knows a bare address, for one.
+    pub may_pass: bool,
 }
 
 impl Sources {
@@ -122,9 +124,10 @@ impl Sources {
             return Ok(gathered.measure());
         }
         let host = gathered.subject.host.clone();
-        let warnings = gathered.measure().warnings;
-        let detail = warnings.into_iter().next().map_or_else(|| "there is none".to_owned(), |warning| warning.detail);
-        Err(NothingLearned { host, detail })
+        let failure = gathered.measure().warnings.into_iter().next().map(|warning| warning.detail);
+        let may_pass = failure.is_some();
+        let detail = failure.unwrap_or_else(|| "none knows a host like this".to_owned());
+        Err(NothingLearned { host, detail, may_pass })
     }
 
     async fn gather(&self, asking: Asking<'_>, subject: Subject) -> Gathered {

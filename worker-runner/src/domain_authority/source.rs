@@ -7,7 +7,7 @@ use hermes_core::ports::http::{Http, HttpError, Method, Reach, Request, Response
 use tokio::time::Instant;
 use url::Url;
 
-use crate::http_worker::retry_after_ms;
+use crate::retry_after::retry_after_ms;
 use crate::site::fetch::USER_AGENT;
 
 /// Longest single exchange.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::redact::Redactor;
-use super::retry_after::retry_after_ms;
+use crate::retry_after::retry_after_ms;
 
 /// What became of one call to an external worker.
 #[derive(Clone, Debug, PartialEq)]

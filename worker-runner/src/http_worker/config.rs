@@ -78,14 +78,6 @@ impl WorkerConfig {
         }
     }
 
-    /// What the service of a worker that is not configured at all says.
-    #[must_use]
-    pub fn missing(worker_key: &WorkerKey) -> ServiceError {
-        let [url_variable, key_variable] = variables(worker_key);
-        let message = format!("Worker {worker_key} is not configured: set {url_variable} and {key_variable}");
-        ServiceError::new(ErrorClass::NotConfigured, message)
-    }
-
     /// The worker's base URL, without a slash at the end.
     #[must_use]
     pub fn base_url(&self) -> &str {
@@ -165,10 +157,6 @@ mod tests {
         for empty in [None, Some(""), Some("  ")] {
             assert_eq!(read(empty, empty), Ok(None));
         }
-        let error = WorkerConfig::missing(&"serp_intel".parse().expect("valid"));
-        assert_eq!(error.class, ErrorClass::NotConfigured);
-        let message = "Worker serp_intel is not configured: set SERP_INTEL_BASE_URL and SERP_INTEL_API_KEY";
-        assert_eq!(error.message, message);
     }
 
     #[test]

@@ -11,10 +11,8 @@ pub mod call;
 pub mod config;
 mod examine;
 mod redact;
-pub(crate) mod retry_after;
 
 pub use answer::{CallOutcome, Failure};
 pub use call::run;
 pub use config::{ConfigError, WorkerConfig};
 pub use examine::{Examined, examine};
-pub(crate) use retry_after::retry_after_ms;

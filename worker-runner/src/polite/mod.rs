@@ -22,7 +22,7 @@ use hermes_core::ports::http::{Http, HttpError, Request, Response};
 use hermes_core::ports::politeness::{Admission, Ask, Limits, Permit, Policy, Politeness, Reason, Target, Wait, Went};
 use tokio::runtime::Handle;
 
-use crate::http_worker::retry_after::retry_after_ms;
+use crate::retry_after::retry_after_ms;
 
 /// How much longer than its request a permit lasts.
 const LEASE_MARGIN_MS: u64 = 5_000;

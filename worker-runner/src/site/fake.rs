@@ -6,6 +6,20 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use hermes_core::ports::http::{Http, HttpError, Method, Request, Response};
 
+/// An answer with these header fields.
+pub(crate) fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Response {
+    Response {
+        status,
+        version: "HTTP/1.1".to_owned(),
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body: body.into(),
+        truncated: false,
+        content_encoding: None,
+        ttfb_ms: 20,
+        total_ms: 30,
+    }
+}
+
 /// Answers from a table of URLs; whatever is not in it answers 404, whatever host is not in it does not resolve.
 #[derive(Debug, Default)]
 pub(crate) struct FakeSite {
@@ -19,18 +33,7 @@ impl FakeSite {
     }
 
     pub(crate) fn answer(mut self, url: &str, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Self {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let response = Response {
-            status,
-            version: "HTTP/1.1".to_owned(),
-            headers,
-            body: body.into(),
-            truncated: false,
-            content_encoding: None,
-            ttfb_ms: 20,
-            total_ms: 30,
-        };
-        self.answers.insert(url.to_owned(), Ok(response));
+        self.answers.insert(url.to_owned(), Ok(response(status, headers, body)));
         self
     }
 

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::address::is_web;
 use super::pace::Pacer;
+use crate::retry_after::retry_after_ms;
 
 /// Our name in robots.txt.
 pub const ROBOT: &str = "HermesBot";
@@ -151,10 +152,10 @@ pub fn redirect_target(url: &Url, response: &Response) -> Option<Url> {
     is_web(&target).then_some(target)
 }
 
-/// The value of `Retry-After` in seconds; dates are not read, since no clock may be.
+/// How long `Retry-After` asks to wait.
 #[must_use]
 pub fn retry_after(response: &Response) -> Option<Duration> {
-    response.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    retry_after_ms(response).map(Duration::from_millis)
 }
 
 #[cfg(test)]

@@ -175,22 +175,14 @@ fn in_utc(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::fake;
 
     fn directives(metas: &[(&str, &str)], headers: &[(&str, &str)]) -> Directives {
         let metas: Vec<RobotsMeta> = metas
             .iter()
             .map(|(name, content)| RobotsMeta { name: (*name).into(), content: (*content).into(), in_head: true })
             .collect();
-        let response = Response {
-            status: 200,
-            version: "HTTP/1.1".into(),
-            headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-            body: Vec::new(),
-            truncated: false,
-            content_encoding: None,
-            ttfb_ms: 1,
-            total_ms: 1,
-        };
+        let response = fake::response(200, headers, "");
         Directives::read(&metas, &response)
     }
 

@@ -171,6 +171,7 @@ fn link_header(value: &str) -> Vec<HeaderLink> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::fake;
     use crate::site::html::extract;
 
     fn url(text: &str) -> Url {
@@ -179,16 +180,7 @@ mod tests {
 
     fn verdict(html: &str, headers: &[(&str, &str)]) -> Verdict {
         let url = url("https://a.test/page");
-        let response = Response {
-            status: 200,
-            version: "HTTP/1.1".into(),
-            headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-            body: html.into(),
-            truncated: false,
-            content_encoding: None,
-            ttfb_ms: 1,
-            total_ms: 1,
-        };
+        let response = fake::response(200, headers, html);
         Page::new(&url, &response, extract(html, &url)).verdict(&url, false)
     }
 

@@ -1,6 +1,7 @@
 //! How one response was delivered.
 
 use hermes_core::ports::http::Response;
+use jiff::fmt::rfc2822::DateTimeParser;
 
 /// What matters about the delivery of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,42 +52,23 @@ fn fresh_seconds(response: &Response) -> Option<u64> {
     let age = directives.find_map(|directive| directive.strip_prefix("max-age=")?.trim_matches('"').parse().ok());
     age.or_else(|| {
         let expires = response.header("expires")?;
-        let lifetime = seconds_of(expires)?.checked_sub(seconds_of(response.header("date")?)?);
-        Some(lifetime.unwrap_or(0))
+        let lifetime = seconds_of(expires)? - seconds_of(response.header("date")?)?;
+        Some(u64::try_from(lifetime).unwrap_or(0))
     })
 }
 
-/// Seconds since the year 0 of an HTTP date (`Sun, 06 Nov 1994 08:49:37 GMT`), for differences only.
-fn seconds_of(date: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut parts = date.split_ascii_whitespace().skip(1);
-    let day: u64 = parts.next()?.parse().ok()?;
-    let month = parts.next()?;
-    let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
-    let year: u64 = parts.next()?.parse().ok()?;
-    let mut clock = parts.next()?.split(':').map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    // Days before a date in the calendar whose year begins in March, so that the leap day comes last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+/// Seconds of an HTTP date (`Sun, 06 Nov 1994 08:49:37 GMT`).
+fn seconds_of(date: &str) -> Option<i64> {
+    DateTimeParser::new().parse_timestamp(date.trim()).ok().map(|at| at.as_second())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::fake;
 
     fn fresh(headers: &[(&str, &str)]) -> Option<u64> {
-        fresh_seconds(&Response {
-            status: 200,
-            version: "HTTP/1.1".into(),
-            headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-            body: Vec::new(),
-            truncated: false,
-            content_encoding: None,
-            ttfb_ms: 1,
-            total_ms: 1,
-        })
+        fresh_seconds(&fake::response(200, headers, ""))
     }
 
     #[test]

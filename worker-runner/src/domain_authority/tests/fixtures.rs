@@ -17,7 +17,7 @@ pub(super) const BOOTSTRAP: &str = r#"{
 /// Source: RFC 9083, section 5.3 (domain object class), 4.5 (events), 4.6 (status).
 pub(super) const REGISTRATION: &str = r#"{
   "objectClassName": "domain",
-  "handle": "XXXX",
+  "handle": "D1-EXAMPLE",
   "ldhName": "example.co.uk",
   "status": ["client transfer prohibited", "active"],
   "events": [

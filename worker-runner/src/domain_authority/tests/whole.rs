@@ -178,7 +178,18 @@ async fn where_nobody_answers_the_service_fails_with_a_reason() {
     let domain = DOMAIN.parse().expect("a domain");
     let sources = Sources::new(&BTreeMap::new(), None, None, Reach::Public).expect("well");
     let error = sources.measure(&web, &domain, in_half_a_minute()).await.expect_err("nothing");
-    assert_eq!(error.host, DOMAIN);
+    assert_eq!((error.host.as_str(), error.may_pass), (DOMAIN, true));
     let late = sources.measure(&web, &domain, Instant::now()).await.expect_err("no time");
     assert!(late.to_string().starts_with("no source could be asked about www.example.co.uk"), "{late}");
+}
+
+#[tokio::test]
+async fn a_bare_address_without_a_certificate_is_not_asked_about_again() {
+    let domain = "http://192.0.2.7:8080/".parse().expect("a domain");
+    let error = sources(&BTreeMap::new(), FakeNames::default())
+        .measure(&FakeSite::new(), &domain, in_half_a_minute())
+        .await
+        .expect_err("nothing");
+    assert!(!error.may_pass);
+    assert_eq!(error.to_string(), "no source could be asked about 192.0.2.7: none knows a host like this");
 }

@@ -1,22 +1,12 @@
-use hermes_core::ports::http::Response;
-
 use super::*;
+use crate::site::fake;
 use crate::site::html::extract;
 
 const URL: &str = "http://site.test/seo/page.html";
 
 fn audited(url: &str, html: &str, headers: &[(&str, &str)], robots: &str) -> Vec<Audited> {
     let url = Url::parse(url).expect("valid");
-    let response = Response {
-        status: 200,
-        version: "HTTP/1.1".into(),
-        headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        body: html.into(),
-        truncated: false,
-        content_encoding: None,
-        ttfb_ms: 1,
-        total_ms: 1,
-    };
+    let response = fake::response(200, headers, html);
     let page = Page::new(&url, &response, extract(html, &url));
     of_page(&url, &page, &RobotsFile::of(&url, if robots.is_empty() { 404 } else { 200 }, robots.as_bytes()))
 }

@@ -21,18 +21,10 @@ pub(crate) fn retry_after_ms(response: &Response) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::fake;
 
     fn response(fields: &[(&str, &str)]) -> Response {
-        Response {
-            status: 429,
-            version: "HTTP/1.1".to_owned(),
-            headers: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            body: Vec::new(),
-            truncated: false,
-            content_encoding: None,
-            ttfb_ms: 0,
-            total_ms: 0,
-        }
+        fake::response(429, fields, "")
     }
 
     #[test]
