@@ -175,6 +175,9 @@ pub struct Report {
     /// An earlier revision of the run [default: the current one]
     #[arg(long, value_name = "NUMBER")]
     pub revision: Option<u32>,
+    /// The diagnosis as it was before late results amended it: 1 for the first [default: as it is now]
+    #[arg(long, value_name = "NUMBER")]
+    pub edition: Option<u32>,
     /// Where to look.
     #[command(flatten)]
     pub place: Place,

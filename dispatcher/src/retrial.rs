@@ -109,7 +109,7 @@ impl<'a> Retrial<'a> {
         let nothing = |why: &str| Stopped::Nothing(why.to_owned());
         let run = self.store.run(run_id).await?.ok_or_else(|| nothing("the run is gone"))?;
         let told = run.diagnosis_event_id().ok_or_else(|| nothing("it has no diagnosis"))?;
-        let mut wanted: Vec<EventId> = run.result_events().map(|(_, id)| id).collect();
+        let mut wanted: Vec<EventId> = run.evidence_events().map(|(_, id)| id).collect();
         wanted.push(told);
         let (mut before, mut results): (Option<Diagnosis>, Results) = (None, Results::new());
         for event in self.store.events(&wanted).await? {

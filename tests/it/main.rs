@@ -13,6 +13,7 @@ mod fleet;
 mod guard;
 mod handover;
 mod hostile_servers;
+mod late_results;
 mod model;
 mod politeness;
 mod queue;

@@ -13,7 +13,7 @@ use hermes_tests::simulation::{Defect, Outcome, simulate};
 const SEEDS: u64 = 200;
 
 /// What must have happened under some seed: else the simulation proves little.
-const DANGERS: [&str; 25] = [
+const DANGERS: [&str; 26] = [
     "answer of the queue lost",
     "answer of the store lost",
     "attempt executed again",
@@ -21,6 +21,7 @@ const DANGERS: [&str; 25] = [
     "call of the store refused",
     "cancelled",
     "clock turned back",
+    "diagnosis amended",
     "dispatcher killed",
     "dispatcher paused",
     "dispatcher told to stop",

@@ -130,9 +130,16 @@ impl Client {
     }
 
     /// The report of a run in one of the server's forms, as it writes it.
-    pub async fn report(&self, id: RunId, format: &str, revision: Option<u32>) -> Result<String, ClientError> {
+    pub async fn report(
+        &self,
+        id: RunId,
+        format: &str,
+        revision: Option<u32>,
+        edition: Option<u32>,
+    ) -> Result<String, ClientError> {
         let mut query = vec![("format", format.to_owned())];
         query.extend(revision.map(|revision| ("revision", revision.to_string())));
+        query.extend(edition.map(|edition| ("edition", edition.to_string())));
         let response = self.exchange(Method::Get, &format!("runs/{id}/report"), &query, None).await?;
         if !(200..300).contains(&response.status) {
             return Err(match self.judge(response) {

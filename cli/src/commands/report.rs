@@ -72,7 +72,7 @@ async fn text(session: &Session, report: &Report, format: ReportFormat) -> Resul
         ReportFormat::Md => "md",
         ReportFormat::Json => "json",
     };
-    Ok(session.client.report(id, form, report.revision).await?)
+    Ok(session.client.report(id, form, report.revision, report.edition).await?)
 }
 
 fn write(target: &Target, bytes: &[u8]) -> Result<(), Failure> {

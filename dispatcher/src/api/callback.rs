@@ -1,5 +1,6 @@
 //! `POST /api/orchestration/runs/{id}/services/{service}/attempts/{attempt}/result`: an external worker that answered
-//! 202 delivers its result. The token is good for this attempt only; a result that comes too late changes nothing.
+//! 202 delivers its result. The token is good for this attempt only; a result that comes too late settles nothing, and
+//! amends the diagnosis if the plan wants that.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
@@ -34,6 +35,8 @@ pub(super) async fn deliver(State(api): State<Api>, segments: Segments, request:
     let after = api.engine.command(job.run_id, event).await?;
     let counted = counted(&answer, &job, &before, &after);
     let status = after.service(&job.service).map(|service| service.status);
+    let amended =
+        after.diagnosis_event_id().filter(|id| before.diagnosis_event_id().is_some_and(|earlier| earlier != *id));
     Ok(Success::Ok.json(&json!({
         "success": true,
         "counted": counted,
@@ -41,6 +44,7 @@ pub(super) async fn deliver(State(api): State<Api>, segments: Segments, request:
         "service": job.service,
         "attempt": job.attempt,
         "status": status,
+        "amended_diagnosis": amended,
     })))
 }
 

@@ -1,10 +1,12 @@
-//! `GET /api/orchestration/runs/{id}/diagnosis`: the diagnosis of the current revision, or of an earlier one.
+//! `GET /api/orchestration/runs/{id}/diagnosis`: the diagnosis of the current revision, or of an earlier one, as it is now,
+//! or as it was before late results amended it.
 
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use hermes_core::kbase::{DIAGNOSIS, Fact, HERMES, KbaseEvent, RUN_STATUS};
 use hermes_core::limits::PAGE_EVENTS_MAX;
+use hermes_core::plan::LateResults;
 use hermes_core::ports::store::EventFilter;
 use hermes_core::{EventId, Json, Run, RunId, Timestamp};
 use serde::Serialize;
@@ -19,34 +21,74 @@ struct Answer {
     success: bool,
     run_id: RunId,
     revision: u32,
+    edition: usize,
+    editions: usize,
     event_id: EventId,
     created_at: Timestamp,
     diagnosis: Json,
 }
 
-pub(super) async fn show(State(api): State<Api>, segments: Segments, uri: Uri) -> Result<Response, Problem> {
-    let run_id = segments.run()?;
-    let wanted: Option<u32> = Query::of(&uri, &["revision"])?.get("revision")?;
-    let (revision, event) = find(&api, &load(&api, run_id).await?, wanted).await?;
-    let KbaseEvent { event_id, created_at, payload, .. } = event;
-    Ok(Success::Ok.json(&Answer { success: true, run_id, revision, event_id, created_at, diagnosis: payload }))
+/// Which diagnosis of a run is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted {
+    /// The revision of the run; the current one by default.
+    revision: Option<u32>,
+    /// 1 for the diagnosis with which the revision settled, 2 for its first amendment …; the newest by default.
+    edition: Option<usize>,
 }
 
-/// The diagnosis of the wanted revision, else of the current one.
-pub(super) async fn find(api: &Api, run: &Run, wanted: Option<u32>) -> Result<(u32, KbaseEvent), Problem> {
-    let revision = wanted.unwrap_or(run.state().revision);
-    let event = if revision == run.state().revision {
-        let event_id = run.diagnosis_event_id().ok_or_else(|| none_yet(run))?;
-        api.engine.store().events(&[event_id]).await?.pop()
+/// A diagnosis.
+pub(super) struct Found {
+    revision: u32,
+    edition: usize,
+    editions: usize,
+    /// The event that carries it.
+    pub(super) event: KbaseEvent,
+}
+
+impl Wanted {
+    /// The parameters that [`Self::of`] reads.
+    pub(super) const PARAMETERS: [&str; 2] = ["revision", "edition"];
+
+    pub(super) fn of(query: &Query) -> Result<Self, Problem> {
+        Ok(Self { revision: query.get("revision")?, edition: query.get("edition")? })
+    }
+}
+
+pub(super) async fn show(State(api): State<Api>, segments: Segments, uri: Uri) -> Result<Response, Problem> {
+    let run_id = segments.run()?;
+    let wanted = Wanted::of(&Query::of(&uri, &Wanted::PARAMETERS)?)?;
+    let Found { revision, edition, editions, event } = find(&api, &load(&api, run_id).await?, wanted).await?;
+    let KbaseEvent { event_id, created_at, payload: diagnosis, .. } = event;
+    let success = true;
+    Ok(Success::Ok.json(&Answer { success, run_id, revision, edition, editions, event_id, created_at, diagnosis }))
+}
+
+/// The wanted diagnosis of a run.
+pub(super) async fn find(api: &Api, run: &Run, wanted: Wanted) -> Result<Found, Problem> {
+    let revision = wanted.revision.unwrap_or(run.state().revision);
+    let is_current = revision == run.state().revision;
+    let mut editions = if is_current && run.diagnosis_event_id().is_none() {
+        return Err(none_yet(run));
+    } else if let (true, LateResults::Keep, Some(event_id)) =
+        (is_current, run.plan().late_results(), run.diagnosis_event_id())
+    {
+        api.engine.store().events(&[event_id]).await?
     } else {
-        earlier(api, run.id(), revision).await?
+        editions(api, run.id(), revision).await?
     };
-    let event = event.ok_or_else(|| {
+    if editions.is_empty() {
         let detail =
             format!("Revision {revision} of the run has no diagnosis; the run is at {}.", run.state().revision);
-        Problem::new(Kind::NoDiagnosis, detail).with("revision", revision)
-    })?;
-    Ok((revision, event))
+        return Err(Problem::new(Kind::NoDiagnosis, detail).with("revision", revision));
+    }
+    let count = editions.len();
+    let edition = wanted.edition.unwrap_or(count);
+    if !(1..=count).contains(&edition) {
+        let detail = format!("The diagnosis of revision {revision} has {count} editions, and no edition {edition}.");
+        return Err(Problem::new(Kind::NoDiagnosis, detail).with("revision", revision).with("editions", count));
+    }
+    Ok(Found { revision, edition, editions: count, event: editions.swap_remove(edition - 1) })
 }
 
 /// Why the current revision has no diagnosis.
@@ -62,8 +104,8 @@ fn none_yet(run: &Run) -> Problem {
         .with("deadline_at", state.deadline_at.to_string())
 }
 
-/// The diagnosis between the start of `revision` and the start of the next one.
-async fn earlier(api: &Api, run_id: RunId, revision: u32) -> Result<Option<KbaseEvent>, Problem> {
+/// The diagnoses between the start of `revision` and the start of the next one, in their order.
+async fn editions(api: &Api, run_id: RunId, revision: u32) -> Result<Vec<KbaseEvent>, Problem> {
     let by_type = |kind: &str| EventFilter {
         run_id: Some(run_id),
         service: Some(HERMES.to_owned()),
@@ -78,8 +120,10 @@ async fn earlier(api: &Api, run_id: RunId, revision: u32) -> Result<Option<Kbase
             Ok(_) | Err(_) => None,
         })
     };
-    let Some(begin) = start_of(revision) else { return Ok(None) };
+    let Some(begin) = start_of(revision) else { return Ok(Vec::new()) };
     let end = start_of(revision.saturating_add(1)).unwrap_or(u64::MAX);
-    let diagnoses = store.kbase(&by_type(DIAGNOSIS), None, PAGE_EVENTS_MAX).await?;
-    Ok(diagnoses.into_iter().find(|event| (begin..end).contains(&event.seq)))
+    let mut diagnoses = store.kbase(&by_type(DIAGNOSIS), None, PAGE_EVENTS_MAX).await?;
+    diagnoses.retain(|event| (begin..end).contains(&event.seq));
+    diagnoses.sort_by_key(|event| event.seq);
+    Ok(diagnoses)
 }

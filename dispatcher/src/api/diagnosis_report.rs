@@ -16,7 +16,7 @@ use hermes_report::{HISTORY_MAX, HistoryPoint, Report};
 use serde::Deserialize;
 
 use super::Api;
-use super::diagnosis::find;
+use super::diagnosis::{Found, Wanted, find};
 use super::problem::{Problem, Success};
 use super::query::{Query, Segments};
 use super::run::load;
@@ -55,12 +55,12 @@ pub(super) async fn show(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let run_id = segments.run()?;
-    let query = Query::of(&uri, &["format", "revision"])?;
+    let query = Query::of(&uri, &[&["format"], Wanted::PARAMETERS.as_slice()].concat())?;
     let form = match query.get("format")? {
         Some(form) => form,
         None => Form::accepted(headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok())),
     };
-    let (_, event) = find(&api, &load(&api, run_id).await?, query.get("revision")?).await?;
+    let Found { event, .. } = find(&api, &load(&api, run_id).await?, Wanted::of(&query)?).await?;
     let diagnosis: Diagnosis = event
         .payload
         .read()
@@ -129,7 +129,7 @@ impl Form {
         set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         set(header::REFERRER_POLICY, "no-referrer");
         set(header::VARY, "accept");
-        // A re-run makes another diagnosis under the same address.
+        // A re-run, or a late result, makes another diagnosis under the same address.
         set(header::CACHE_CONTROL, "no-cache");
         response
     }

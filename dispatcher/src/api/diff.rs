@@ -8,7 +8,7 @@ use hermes_diagnosis::diff::{WhatChanged, between};
 use serde::Serialize;
 
 use super::Api;
-use super::diagnosis::find;
+use super::diagnosis::{Wanted, find};
 use super::problem::{Problem, Success};
 use super::query::{Query, Segments, no_such_run};
 use super::run::load;
@@ -27,8 +27,8 @@ pub(super) async fn show(State(api): State<Api>, segments: Segments, uri: Uri) -
     Query::of(&uri, &[])?;
     let from = segments.run()?;
     let to: RunId = segments.get("other").parse().map_err(|_| no_such_run(segments.get("other")))?;
-    let (_, earlier) = find(&api, &load(&api, from).await?, None).await?;
-    let (_, later) = find(&api, &load(&api, to).await?, None).await?;
+    let earlier = find(&api, &load(&api, from).await?, Wanted::default()).await?.event;
+    let later = find(&api, &load(&api, to).await?, Wanted::default()).await?.event;
     let changed = between(api.engine.book(), earlier.payload.get(), later.payload.get());
     Ok(Success::Ok.json(&Answer { success: true, from, to, changed }))
 }

@@ -55,7 +55,11 @@ fn lines(run: &Run, event: &KbaseEvent, fact: &Fact) -> Vec<String> {
         }
         Fact::ServiceEnded(end) => vec![format!("[Run {id}] {}", ended(end))],
         Fact::LateReported { service, attempt, .. } => {
-            vec![format!("[Run {id}] … {service} attempt {attempt} reported too late, kept without effect")]
+            vec![format!("[Run {id}] … {service} attempt {attempt} reported too late, which is kept")]
+        }
+        // A settlement and its diagnosis are of one moment.
+        Fact::Diagnosed { .. } if run.state().settled_at != Some(event.created_at) => {
+            vec![format!("[Run {id}] ✓ Diagnosis amended with what came late: event_id={}", event.event_id)]
         }
         Fact::Diagnosed { .. } => vec![
             format!("[Run {id}] Finalizing: {}", counts(run)),

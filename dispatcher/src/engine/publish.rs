@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hermes_core::kbase::{Fact, KbaseEvent};
+use hermes_core::kbase::{Fact, KbaseEvent, LATE_RESULT, RESULT};
 use hermes_core::ports::store::StoreError;
 use hermes_core::run::JobOrder;
 use hermes_core::wire::{Callback, Job, JobId, WIRE_VERSION};
@@ -94,11 +94,12 @@ fn upstream<'a>(run: &'a Run, job: &JobId) -> impl Iterator<Item = (hermes_core:
 
 /// The result that an event carries, if it carries one.
 pub(crate) fn result_of(event: &KbaseEvent) -> Option<Json> {
-    if event.kind != hermes_core::kbase::RESULT {
+    if !matches!(event.kind.as_str(), RESULT | LATE_RESULT) {
         return None;
     }
     match Fact::from_columns(&event.service, &event.kind, &event.payload) {
         Ok(Fact::ServiceCompleted(result)) => Some(result.data),
+        Ok(Fact::LateReported { result, .. }) => result,
         Ok(_) => None,
         Err(error) => {
             warn!(event.id = %event.event_id, error = %error, "a stored result cannot be read, taken as absent");

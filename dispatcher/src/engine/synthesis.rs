@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hermes_core::limits::SYNTHESIS_INLINE_BYTES_MAX;
-use hermes_core::ports::store::{StoreError, Transaction};
+use hermes_core::ports::store::{PreviousOf, StoreError, Transaction};
 use hermes_core::wire::printable;
 use hermes_core::{EventId, Json, Run, RunId};
 use hermes_diagnosis::{Diagnosis, Input, RuleBook, ServiceOutcome, synthesise};
@@ -61,7 +61,7 @@ async fn gather_together(
     let mut results: HashMap<RunId, Results> = HashMap::new();
     let mut missing = Vec::new();
     for (run, known) in &runs {
-        missing.extend(run.result_events().map(|(_, id)| id).filter(|id| !known.contains_key(id)));
+        missing.extend(run.evidence_events().map(|(_, id)| id).filter(|id| !known.contains_key(id)));
         results.insert(run.id(), (*known).clone());
     }
     if !missing.is_empty() {
@@ -71,7 +71,12 @@ async fn gather_together(
             }
         }
     }
-    let sites: Vec<_> = runs.iter().map(|(run, _)| (run.id(), run.state().website_id.clone())).collect();
+    let site = |run: &Run| PreviousOf {
+        run_id: run.id(),
+        website_id: run.state().website_id.clone(),
+        before: run.state().settled_at,
+    };
+    let sites: Vec<_> = runs.iter().map(|(run, _)| site(run)).collect();
     let mut previous: HashMap<RunId, Json> = transaction.previous_diagnoses(&sites).await?.into_iter().collect();
     let material = |(run, _): (&Run, _)| Material {
         run: run.clone(),
@@ -119,8 +124,9 @@ fn made(book: &RuleBook, material: &Material) -> Result<Diagnosis, String> {
         error: state.error.as_ref().map(|error| error.message.as_str()),
         error_class: state.error.as_ref().map(|error| error.class.as_str()),
         duration_ms: state.duration_ms,
+        is_late: state.late_seq.is_some(),
         result: state
-            .result_seq
+            .evidence_seq()
             .and_then(|seq| material.results.get(&EventId { run_id: run.id(), seq }))
             .map(Json::raw),
     });

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hermes_core::kbase::{Fact, KbaseEvent};
+use hermes_core::kbase::{Fact, KbaseEvent, ServiceResult};
 use hermes_core::limits::{CLOCK_NOISE_MS, DELIVER_WITHIN_MS};
 use hermes_core::ports::store::{Change, Claim, StoreError, Transaction};
 use hermes_core::run::{Decision, Effect, Event, Illegal, JobOrder, decide};
@@ -55,8 +55,12 @@ impl Outbox {
         for effect in effects {
             match effect {
                 Effect::Record { event, fact } => {
-                    if let Fact::ServiceCompleted(result) = fact.as_ref() {
-                        self.results.insert(event.event_id, result.data.clone());
+                    match fact.as_ref() {
+                        Fact::ServiceCompleted(ServiceResult { data, .. })
+                        | Fact::LateReported { result: Some(data), .. } => {
+                            self.results.insert(event.event_id, data.clone());
+                        }
+                        _ => {}
                     }
                     self.recorded.push((event, fact));
                 }
@@ -451,7 +455,9 @@ impl Taken {
         let last = self.written_at.filter(|at| at.since_ms(now) <= CLOCK_NOISE_MS);
         let Decision { next, effects } = decide(&self.run, event, last.map_or(now, |last| now.max(last)))?;
         self.run = next;
-        self.synthesise = self.outbox.take(effects) && self.run.awaits_synthesis();
+        // A late result asks once, even if more happens to its run in the same batch.
+        let asked = self.outbox.take(effects) || self.synthesise;
+        self.synthesise = asked && self.run.awaits_diagnosis();
         Ok(())
     }
 }

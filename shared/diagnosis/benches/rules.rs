@@ -55,6 +55,7 @@ fn input<'a>(results: &'a [Box<RawValue>]) -> Input<'a> {
         error: None,
         error_class: None,
         duration_ms: Some(12),
+        is_late: false,
         result: Some(result),
     };
     Input {

@@ -44,8 +44,11 @@ pub struct Diagnosis {
     pub what_changed: WhatChanged,
     /// What to do, in order.
     pub what_to_do_next: Vec<NextStep>,
-    /// Services that completed, in the order of the plan.
+    /// Services that answered, in the order of the plan.
     pub services_analyzed: Vec<String>,
+    /// Those of them that had timed out and answered afterwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late_services: Vec<String>,
     /// Services that did not, in the order of the plan, and what that costs.
     pub missing_services: Vec<MissingService>,
     /// What became of the rules.

@@ -64,8 +64,17 @@ pub struct ServiceOutcome<'a> {
     pub error_class: Option<&'a str>,
     /// How long it took, in milliseconds.
     pub duration_ms: Option<u64>,
-    /// What it answered; read only if it completed.
+    /// Whether it had timed out, and its answer came afterwards and is to count.
+    pub is_late: bool,
+    /// What it answered; read only if it completed, or is late.
     pub result: Option<&'a RawValue>,
+}
+
+impl ServiceOutcome<'_> {
+    /// Whether the service has something to say.
+    fn has_answered(&self) -> bool {
+        self.status == ServiceStatus::Completed || self.is_late
+    }
 }
 
 /// The input is no run. Nothing that a worker answers can cause this.
@@ -99,7 +108,8 @@ pub fn synthesise(book: &RuleBook, input: &Input<'_>) -> Result<Diagnosis, Synth
     let mut warnings = failed_rules(&evaluations);
     let of_rules = finding::of_rules(book, &facts, &context, &evaluations);
     let findings = findings(of_rules, intakes, &mut warnings);
-    let services_analyzed = names_of(input, |outcome| outcome.status == ServiceStatus::Completed);
+    let services_analyzed = names_of(input, |outcome| outcome.has_answered());
+    let late_services = names_of(input, |outcome| outcome.is_late);
     let missing_services = missing(book, input, &rules, &confidence);
     let measured = measured(book, &facts);
     let current = diff::Current {
@@ -129,6 +139,7 @@ pub fn synthesise(book: &RuleBook, input: &Input<'_>) -> Result<Diagnosis, Synth
         findings,
         what_changed,
         services_analyzed,
+        late_services,
         missing_services,
         rules,
         measured,
@@ -143,10 +154,10 @@ fn names_of(input: &Input<'_>, is_wanted: impl Fn(&ServiceOutcome<'_>) -> bool) 
     input.services.iter().filter(|outcome| is_wanted(outcome)).map(|outcome| outcome.service.to_owned()).collect()
 }
 
-/// Reads a completed service's result; `None` for any other service.
+/// Reads a service's result; `None` where there is none.
 fn read(book: &RuleBook, outcome: &ServiceOutcome<'_>, facts: &mut Facts) -> Option<Intake> {
     let reader = Reader { catalogue: &book.catalogue, categories: &book.categories, service: outcome.service };
-    (outcome.status == ServiceStatus::Completed).then(|| reader.read(outcome.result.map(RawValue::get), facts))
+    outcome.has_answered().then(|| reader.read(outcome.result.map(RawValue::get), facts))
 }
 
 /// A service of the catalogue backs its share with signals, unless it answered in a form of its own.
@@ -313,7 +324,7 @@ fn missing(book: &RuleBook, input: &Input<'_>, rules: &RuleOutcomes, confidence:
         rules.not_evaluated.iter().filter(lacks).map(|rule| rule.id.clone()).collect::<Vec<_>>()
     };
     let some_unconfigured = input.services.iter().any(words::is_unconfigured);
-    let missing = input.services.iter().filter(|outcome| outcome.status != ServiceStatus::Completed);
+    let missing = input.services.iter().filter(|outcome| !outcome.has_answered());
     missing
         .map(|outcome| {
             let known = book.catalogue.service(outcome.service);

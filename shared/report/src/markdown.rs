@@ -72,6 +72,9 @@ fn overview(report: &Report<'_>, out: &mut String) {
         words::moment(report.made_at),
         plain(&diagnosis.run_id),
     );
+    if let Some(late) = words::late(diagnosis) {
+        let _ = write!(out, "\n{}\n", plain(&late));
+    }
     if let Some(cause) = &diagnosis.primary_cause {
         let _ = write!(out, "\nLook first at: **{}**. {}\n", plain(&cause.title), plain(&cause.why));
     }

@@ -129,6 +129,12 @@ pub(crate) fn signal(book: &RuleBook, id: &str) -> String {
     book.catalogue().signal(id).map_or_else(|| title(id), |spec| spec.name.clone())
 }
 
+/// Which services had timed out and answered afterwards.
+pub(crate) fn late(diagnosis: &Diagnosis) -> Option<String> {
+    let names: Vec<String> = diagnosis.late_services.iter().map(|service| title(service)).collect();
+    (!names.is_empty()).then(|| format!("Answered after the time-out, and counted here: {}.", names.join(", ")))
+}
+
 /// What the absence of a service costs.
 pub(crate) fn cost(missing: &MissingService) -> String {
     let rules = missing.rules_not_evaluated.len() as u64;

@@ -67,6 +67,7 @@ fn time_outs_deadlines_and_commands_settle_once_whatever_breaks() {
 #[test]
 fn a_rerun_is_not_touched_by_what_was_before() {
     search_scope("rerun", scopes::rerun(3), 50_000, scopes::rerun(4));
+    search_scope("amendments", scopes::amendments(2), 5_000, scopes::amendments(3));
 }
 
 #[test]

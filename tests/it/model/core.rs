@@ -19,6 +19,8 @@ use hermes_core::wire::{self, ErrorClass, JobId, Outcome, ServiceError, WIRE_VER
 use hermes_core::{Json, Plan, Run, RunId, ServiceName, ServiceStatus, Timestamp};
 use uuid::Uuid;
 
+use super::scopes::Scope;
+
 /// Most services of a plan.
 pub(super) const SERVICES: usize = 3;
 /// Most attempts at one service, over all revisions.
@@ -252,6 +254,8 @@ pub(super) struct Facts {
     pub(super) settled: [u8; SERVICES],
     pub(super) runs_settled: u8,
     pub(super) diagnoses: u8,
+    /// A diagnosis was made again with the late result that came.
+    pub(super) amended: bool,
     pub(super) restarted: bool,
     /// The numbers of the events are not consecutive.
     pub(super) gap: bool,
@@ -277,7 +281,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Core {
     /// For a plan of such services: `"c after a b"`.
-    pub(super) fn new(services: &[&str], max_attempts: u32, compares_attempts: bool) -> Self {
+    pub(super) fn new(scope: &Scope, compares_attempts: bool) -> Self {
+        let Scope { services, max_attempts, late_results, .. } = *scope;
         assert!(services.len() <= SERVICES, "no scope has more services");
         let service = |text: &&str| {
             let mut words = text.split_whitespace().map(str::to_owned);
@@ -298,6 +303,7 @@ impl Core {
             name: "Model".to_owned(),
             description: String::new(),
             max_duration_ms: RUN_MS,
+            late_results,
             services: services.iter().map(service).collect(),
         };
         let plan = Arc::new(Plan::try_from(spec).expect("a valid plan"));
@@ -339,7 +345,7 @@ impl Core {
     fn decide_anew(&self, run: &Run, input: Input) -> Option<Decided> {
         let mut decision = decide(run, &self.event(run, input), NOW).ok()?;
         let wants_diagnosis = decision.effects.iter().any(|effect| matches!(effect, Effect::Synthesise));
-        if wants_diagnosis && decision.next.awaits_synthesis() {
+        if wants_diagnosis && decision.next.awaits_diagnosis() {
             // As the engine does it: inside the transaction, before the commit.
             let diagnosis = Json::parse("{}").expect("valid");
             let settled = decide(&decision.next, &Event::Synthesised(Ok(diagnosis)), NOW).expect("a diagnosis is due");
@@ -402,6 +408,7 @@ impl Core {
     /// Looks at what is recorded with eyes of its own.
     fn count(&self, before: &Run, after: &Run, input: Input, events: &[&KbaseEvent]) -> Facts {
         let mut facts = Facts::default();
+        let mut late = false;
         for (event, seq) in events.iter().zip(before.state().last_seq + 1..) {
             facts.gap |= event.seq != seq;
             let fact = Fact::from_columns(&event.service, &event.kind, &event.payload).expect("our own event");
@@ -427,12 +434,11 @@ impl Core {
                     facts.settled[self.position(&end.service)] += 1;
                     facts.foreign |= end.answered && self.is_foreign(input, &end.service, end.attempt);
                 }
+                Fact::Diagnosed { .. } if late && before.status().is_settled() => facts.amended = true,
                 Fact::Diagnosed { .. } => facts.diagnoses += 1,
                 Fact::RunSettled(_) => facts.runs_settled += 1,
-                Fact::ServiceStarted { .. }
-                | Fact::ServiceDeferred { .. }
-                | Fact::LateReported { .. }
-                | Fact::Noted(_) => {}
+                Fact::LateReported { result, .. } => late |= result.is_some(),
+                Fact::ServiceStarted { .. } | Fact::ServiceDeferred { .. } | Fact::Noted(_) => {}
             }
         }
         facts.gap |= before.state().last_seq + events.len() as u64 != after.state().last_seq;
@@ -498,6 +504,7 @@ impl Core {
         for service in state.services.iter_mut() {
             service.duration_ms = None;
             service.result_seq = service.result_seq.map(|_| 0);
+            service.late_seq = service.late_seq.map(|_| 0);
             if service.status != ServiceStatus::Running {
                 service.started_at = None;
             }

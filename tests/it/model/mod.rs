@@ -110,7 +110,7 @@ struct Protocol {
 
 impl Protocol {
     fn new(scope: Scope, mechanisms: Mechanisms) -> Self {
-        let core = Core::new(scope.services, scope.max_attempts, mechanisms.compares_attempts);
+        let core = Core::new(&scope, mechanisms.compares_attempts);
         Self { scope, mechanisms, core }
     }
 }

@@ -115,6 +115,8 @@ pub(super) const POISON: Danger =
 
 pub(super) const LATE: Danger = ("a late result is counted", |_, state| state.run.late_results > 0);
 
+pub(super) const AMENDED: Danger = ("a late result amends the diagnosis", |_, state| state.seen.amended);
+
 pub(super) const LATE_AFTER_THE_END: Danger = ("a result comes after the run has settled", |_, state| {
     state.run.is_settled && state.queue.reports.iter().any(|report| report.is_final())
 });

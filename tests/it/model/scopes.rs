@@ -1,5 +1,7 @@
 //! What is searched: plans, processes, and which faults may happen how often.
 
+use hermes_core::plan::LateResults;
+
 use super::core::Says;
 use super::properties::{self as seen, Danger};
 use super::{Fault, Mechanisms};
@@ -9,6 +11,7 @@ use super::{Fault, Mechanisms};
 pub(super) struct Scope {
     pub(super) services: &'static [&'static str],
     pub(super) max_attempts: u32,
+    pub(super) late_results: LateResults,
     pub(super) workers: usize,
     pub(super) dispatchers: usize,
     /// So many faults of these kinds, in every combination.
@@ -58,6 +61,7 @@ pub(super) const fn fan_in(faults: u8) -> Scope {
     Scope {
         services: FAN_IN,
         max_attempts: 1,
+        late_results: LateResults::Keep,
         workers: 2,
         dispatchers: 2,
         faults,
@@ -120,6 +124,7 @@ pub(super) const fn time(faults: u8) -> Scope {
     Scope {
         services: CHAIN,
         max_attempts: 2,
+        late_results: LateResults::Keep,
         workers: 2,
         dispatchers: 2,
         faults,
@@ -137,6 +142,15 @@ pub(super) const fn rerun(faults: u8) -> Scope {
         outcomes: &[Says::Completed, Says::Failed],
         dangers: &[seen::SETTLED, seen::OLD_REVISION, seen::LATE],
         ..time(faults)
+    }
+}
+
+/// The same under a plan that wants late results in its diagnosis.
+pub(super) const fn amendments(faults: u8) -> Scope {
+    Scope {
+        late_results: LateResults::Amend,
+        dangers: &[seen::SETTLED, seen::OLD_REVISION, seen::LATE, seen::AMENDED],
+        ..rerun(faults)
     }
 }
 

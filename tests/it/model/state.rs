@@ -113,6 +113,8 @@ pub(super) struct Seen {
     /// Settlements of this revision.
     pub(super) run_settled: u8,
     pub(super) diagnoses: u8,
+    /// Whether a late result has amended a diagnosis.
+    pub(super) amended: bool,
     /// Jobs that were given to the queue, are open, and that no flush has taken since.
     pub(super) given: Set,
     pub(super) broken: Broken,
@@ -148,6 +150,7 @@ impl State {
         }
         seen.run_settled = (seen.run_settled + facts.runs_settled).min(2);
         seen.diagnoses = (seen.diagnoses + facts.diagnoses).min(2);
+        seen.amended |= facts.amended;
         seen.broken.log |= facts.gap || first_seq != before.seq + 1;
         seen.broken.dependency |= facts.too_early;
         seen.broken.attempts |= facts.too_often;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hermes_core::audit::{Invariant, audit_run};
-use hermes_core::kbase::{Fact, KbaseEvent};
+use hermes_core::kbase::{DIAGNOSIS, Fact, KbaseEvent, LATE_RESULT};
 use hermes_core::limits::{LEASE_MS, RECONCILE_EVERY_MS};
 use hermes_core::ports::queue::JobQueue as _;
 use hermes_core::ports::store::Store as _;
@@ -122,8 +122,14 @@ pub(super) async fn results(world: &World) {
 }
 
 fn judge(world: &World, run: &Run, log: &[KbaseEvent]) {
-    if log.iter().any(|event| event.kind == hermes_core::kbase::LATE_RESULT) {
+    if log.iter().any(|event| event.kind == LATE_RESULT) {
         world.ledger.saw("late result");
+    }
+    if log.windows(2).any(|pair| pair[0].kind == LATE_RESULT && pair[1].kind == DIAGNOSIS) {
+        world.ledger.saw("diagnosis amended");
+    }
+    if run.awaits_amendment() {
+        world.ledger.violation(format!("{} has not counted what came late, and its plan wants that", run.id()));
     }
     if run.services().any(|(_, state)| state.error.as_ref().is_some_and(|error| error.class.as_str() == "poison")) {
         world.ledger.saw("poison");

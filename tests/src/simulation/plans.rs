@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hermes_core::Plan;
-use hermes_core::plan::{PlanSpec, ServiceSpec};
+use hermes_core::plan::{LateResults, PlanSpec, ServiceSpec};
 use serde_json::Map;
 
 use super::chance::Chance;
@@ -27,6 +27,7 @@ fn plan(chance: &Chance, number: usize) -> Plan {
         name: format!("Plan {number}"),
         description: String::new(),
         max_duration_ms,
+        late_results: if number.is_multiple_of(2) { LateResults::Amend } else { LateResults::Keep },
         services,
     };
     Plan::try_from(spec).expect("dependencies point backwards and time-outs fit")

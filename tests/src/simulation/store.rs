@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Change, Claim, Committed, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
+    Change, Claim, Committed, EventFilter, PreviousOf, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun,
+    Transaction,
 };
-use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId};
+use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
 
 use super::defect::{Defect, write_over};
 use super::process::{OpenTransaction, Process, lock};
@@ -71,7 +72,7 @@ impl SeenTransaction {
         events
     }
 
-    async fn read_diagnoses(&self, of: &[(RunId, WebsiteId)]) -> Result<Vec<(RunId, Json)>, StoreError> {
+    async fn read_diagnoses(&self, of: &[PreviousOf]) -> Result<Vec<(RunId, Json)>, StoreError> {
         let mut inner = self.take()?;
         let diagnoses = inner.previous_diagnoses(of).await;
         *lock(&self.open) = Some(inner);
@@ -122,7 +123,7 @@ impl Transaction for SeenTransaction {
         self.process.on_store(self.read_events(wanted)).await
     }
 
-    async fn previous_diagnoses(&mut self, of: &[(RunId, WebsiteId)]) -> Result<Vec<(RunId, Json)>, StoreError> {
+    async fn previous_diagnoses(&mut self, of: &[PreviousOf]) -> Result<Vec<(RunId, Json)>, StoreError> {
         self.process.on_store(self.read_diagnoses(of)).await
     }
 

@@ -47,11 +47,11 @@ async fn only_a_settled_run_with_something_missing_can_be_run_again() {
     assert_eq!(command(&world, run_id, "rerun").await.problem(), (409, "nothing-to-rerun"));
 }
 
-fn job(run_id: RunId, attempt: u32) -> JobId {
+pub(super) fn job(run_id: RunId, attempt: u32) -> JobId {
     JobId { run_id, service: "a".parse().expect("a name"), attempt }
 }
 
-async fn deliver(world: &World, path_of: &JobId, token_of: &JobId, body: &Value) -> Answer {
+pub(super) async fn deliver(world: &World, path_of: &JobId, token_of: &JobId, body: &Value) -> Answer {
     let JobId { run_id, service, attempt } = path_of;
     let path = format!("/api/orchestration/runs/{run_id}/services/{service}/attempts/{attempt}/result");
     let token = format!("Bearer {}", world.engine.callback_signer().token(token_of));

@@ -9,11 +9,12 @@ use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::entropy::Entropy;
 use hermes_core::ports::queue::{DeliveredReport, JobQueue, QueueDepth, QueueError};
 use hermes_core::ports::store::{
-    Change, Claim, Committed, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
+    Change, Claim, Committed, EventFilter, PreviousOf, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun,
+    Transaction,
 };
 use hermes_core::run::{Jitter, JobOrder};
 use hermes_core::wire::{Job, JobId};
-use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId, WorkerKey};
+use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WorkerKey};
 use tokio::time::Instant;
 
 /// 2025-01-27T10:00:00Z: the clock's first reading.
@@ -125,7 +126,7 @@ impl Transaction for SwitchedTransaction {
         self.inner.events(wanted).await
     }
 
-    async fn previous_diagnoses(&mut self, of: &[(RunId, WebsiteId)]) -> Result<Vec<(RunId, Json)>, StoreError> {
+    async fn previous_diagnoses(&mut self, of: &[PreviousOf]) -> Result<Vec<(RunId, Json)>, StoreError> {
         self.switches.check().await?;
         self.inner.previous_diagnoses(of).await
     }

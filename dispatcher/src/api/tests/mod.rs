@@ -8,6 +8,7 @@ mod events;
 mod fakes;
 mod health;
 mod kbase;
+mod late;
 mod outage;
 mod plans;
 mod run;

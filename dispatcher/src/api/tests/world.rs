@@ -150,7 +150,7 @@ impl World {
     }
 
     /// Plays a worker that ends the current attempt at a service.
-    async fn report(&self, run_id: RunId, service: &str, outcome: Outcome) -> Run {
+    pub(super) async fn report(&self, run_id: RunId, service: &str, outcome: Outcome) -> Run {
         let service = service.parse().expect("a name");
         let run = self.store.run(run_id).await.expect("read").expect("there");
         let attempt = run.service(&service).expect("of the plan").attempt;

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Change, Claim, Committed, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
+    Change, Claim, Committed, EventFilter, PreviousOf, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun,
+    Transaction,
 };
-use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId};
+use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
 use tokio::sync::Notify;
 
 use crate::store::Batch;
@@ -97,11 +98,9 @@ impl Transaction for Taken {
         Ok(self.store.data().events(wanted))
     }
 
-    async fn previous_diagnoses(&mut self, of: &[(RunId, WebsiteId)]) -> Result<Vec<(RunId, Json)>, StoreError> {
+    async fn previous_diagnoses(&mut self, of: &[PreviousOf]) -> Result<Vec<(RunId, Json)>, StoreError> {
         let data = self.store.data();
-        let previous = |(run_id, website_id): &(RunId, WebsiteId)| {
-            data.previous_diagnosis(*run_id, website_id).map(|payload| (*run_id, payload))
-        };
+        let previous = |of: &PreviousOf| data.previous_diagnosis(of).map(|payload| (of.run_id, payload));
         Ok(of.iter().filter_map(previous).collect())
     }
 

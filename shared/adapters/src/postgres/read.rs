@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hermes_core::kbase::KbaseEvent;
-use hermes_core::ports::store::{EventFilter, RunFilter, RunListing, StoreError, StoredPlan};
-use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId};
+use hermes_core::ports::store::{EventFilter, PreviousOf, RunFilter, RunListing, StoreError, StoredPlan};
+use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
 use sqlx::postgres::PgExecutor;
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder};
 
@@ -45,7 +45,7 @@ pub(super) async fn events(executor: impl PgExecutor<'_>, wanted: &[EventId]) ->
 /// The newest diagnosis of each website by another run than the one given.
 pub(super) async fn previous_diagnoses(
     executor: impl PgExecutor<'_>,
-    of: &[(RunId, WebsiteId)],
+    of: &[PreviousOf],
 ) -> Result<Vec<(RunId, Json)>, StoreError> {
     if of.is_empty() {
         return Ok(Vec::new());
@@ -56,20 +56,23 @@ pub(super) async fn previous_diagnoses(
         #[sqlx(flatten)]
         row: LogRow,
     }
-    let runs: Vec<String> = of.iter().map(|(run_id, _)| run_id.to_string()).collect();
-    let websites: Vec<String> = of.iter().map(|(_, website_id)| website_id.as_str().to_owned()).collect();
+    let runs: Vec<String> = of.iter().map(|of| of.run_id.to_string()).collect();
+    let websites: Vec<String> = of.iter().map(|of| of.website_id.as_str().to_owned()).collect();
+    let before: Vec<Option<StoredTime>> = of.iter().map(|of| of.before.map(StoredTime::exact)).collect();
     let rows: Vec<Newest> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT asked.run_id AS asked, newest.*
-         FROM UNNEST($1::text[], $2::text[]) AS asked (run_id, website_id)
+         FROM UNNEST($1::text[], $2::text[], $3::timestamptz[]) AS asked (run_id, website_id, before)
          CROSS JOIN LATERAL (
              SELECT {COLUMNS} FROM kbase_log
              WHERE website_id = asked.website_id AND diagnosed AND run_id <> asked.run_id
+               AND created_at < COALESCE(asked.before, 'infinity')
              ORDER BY created_at DESC, run_id DESC, first_seq DESC
              LIMIT 1
          ) AS newest"
     )))
     .bind(runs)
     .bind(websites)
+    .bind(before)
     .fetch_all(executor)
     .await
     .map_err(error::of)?;

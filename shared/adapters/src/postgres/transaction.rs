@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
-use hermes_core::ports::store::{Change, Claim, Committed, StoreError, Transaction};
-use hermes_core::{EventId, Json, Plan, Run, RunId, Timestamp, WebsiteId};
+use hermes_core::ports::store::{Change, Claim, Committed, PreviousOf, StoreError, Transaction};
+use hermes_core::{EventId, Json, Plan, Run, RunId, Timestamp};
 use sqlx::postgres::PgConnection;
 
 use super::{Inner, error, read, write};
@@ -142,7 +142,7 @@ impl Transaction for Taken {
         }
     }
 
-    async fn previous_diagnoses(&mut self, of: &[(RunId, WebsiteId)]) -> Result<Vec<(RunId, Json)>, StoreError> {
+    async fn previous_diagnoses(&mut self, of: &[PreviousOf]) -> Result<Vec<(RunId, Json)>, StoreError> {
         let link = &self.store.link;
         match &mut self.write {
             Some(write) => link.within(read::previous_diagnoses(&mut **write, of)).await,

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use hermes_core::kbase::KbaseEvent;
-use hermes_core::ports::store::{EventFilter, RunFilter, RunListing, StoreError, StoredPlan};
-use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId};
+use hermes_core::ports::store::{EventFilter, PreviousOf, RunFilter, RunListing, StoreError, StoredPlan};
+use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
 use sqlx::{QueryBuilder, Sqlite, SqliteExecutor};
 
 use super::{Inner, error};
@@ -36,23 +36,26 @@ pub(super) async fn events(
 /// The newest diagnosis of each website by another run than the one given.
 pub(super) async fn previous_diagnoses(
     executor: impl SqliteExecutor<'_>,
-    of: &[(RunId, WebsiteId)],
+    of: &[PreviousOf],
 ) -> Result<Vec<(RunId, Json)>, StoreError> {
     if of.is_empty() {
         return Ok(Vec::new());
     }
+    // As text, a millisecond comes after all its events.
+    let before = |of: &PreviousOf| of.before.map(|at| at.minus_ms(1));
+    let asked: Vec<_> = of.iter().map(|of| (of.run_id, &of.website_id, before(of))).collect();
     let rows: Vec<PreviousRow> = sqlx::query_as(
         "SELECT run_id, payload FROM (
              SELECT asked.value ->> 0 AS run_id,
                     (SELECT payload FROM kbase_events
                      WHERE website_id = asked.value ->> 1 AND service = 'hermes' AND type = 'diagnosis'
-                       AND run_id <> asked.value ->> 0
+                       AND run_id <> asked.value ->> 0 AND created_at <= coalesce(asked.value ->> 2, 'end')
                      ORDER BY created_at DESC, run_id DESC
                      LIMIT 1) AS payload
              FROM json_each(?) AS asked
          ) WHERE payload IS NOT NULL",
     )
-    .bind(Json::of(of).get().to_owned())
+    .bind(Json::of(&asked).get().to_owned())
     .fetch_all(executor)
     .await
     .map_err(error::of)?;

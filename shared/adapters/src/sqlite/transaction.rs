@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
-use hermes_core::ports::store::{Change, Claim, Committed, StoreError, Transaction};
-use hermes_core::{EventId, Json, Run, RunId, Timestamp, WebsiteId};
+use hermes_core::ports::store::{Change, Claim, Committed, PreviousOf, StoreError, Transaction};
+use hermes_core::{EventId, Json, Run, RunId, Timestamp};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{Inner, error, read};
@@ -107,7 +107,7 @@ impl Transaction for Taken {
         read::events(&self.store.readers, wanted).await
     }
 
-    async fn previous_diagnoses(&mut self, of: &[(RunId, WebsiteId)]) -> Result<Vec<(RunId, Json)>, StoreError> {
+    async fn previous_diagnoses(&mut self, of: &[PreviousOf]) -> Result<Vec<(RunId, Json)>, StoreError> {
         read::previous_diagnoses(&self.store.readers, of).await
     }
 

@@ -2,6 +2,7 @@
 
 use crate::ids::EventId;
 use crate::kbase::RunEnd;
+use crate::plan::LateResults;
 use crate::status::{RunStatus, ServiceStatus};
 use crate::wire::ErrorClass;
 
@@ -12,7 +13,11 @@ impl Walk {
     pub(super) fn diagnose(&mut self, at: At, found: &mut Found) {
         let seq = at.seq;
         if !self.open {
-            found.add(Invariant::TerminalIsFinal, format!("event {seq} is a diagnosis of a run that has settled"));
+            if self.amendment.take() != Some(at.time) {
+                let detail =
+                    format!("event {seq} is a diagnosis of a run that has settled, and no late result came with it");
+                found.add(Invariant::TerminalIsFinal, detail);
+            }
             return;
         }
         self.diagnosis = Some((seq, at.time));
@@ -25,6 +30,9 @@ impl Walk {
             return;
         }
         self.open = false;
+        self.amendable = self.plan.late_results() == LateResults::Amend
+            && end.diagnosis_event_id.is_some()
+            && end.status != RunStatus::Cancelled;
         for (service, seen) in self.plan.services().iter().zip(&self.services) {
             if !seen.status.is_settled() {
                 let rest = format!("is {} when its run settles", seen.status);

@@ -26,6 +26,10 @@ pub(super) struct Walk {
     pub(super) open: bool,
     /// Number and time of a diagnosis whose settlement must be the next event.
     pub(super) diagnosis: Option<(u64, Timestamp)>,
+    /// Whether the run settled with a diagnosis that late results may amend.
+    pub(super) amendable: bool,
+    /// When a late result came that a diagnosis, to be written with it, may amend.
+    pub(super) amendment: Option<Timestamp>,
     late_results: u32,
 }
 
@@ -76,6 +80,8 @@ impl Walk {
             slack_ms,
             open: false,
             diagnosis: None,
+            amendable: false,
+            amendment: None,
             late_results: 0,
         }
     }
@@ -126,7 +132,9 @@ impl Walk {
                 }
             }
             Fact::ServiceEnded(end) => self.end(at, end, found),
-            Fact::LateReported { service, attempt, .. } => self.late(at, service, *attempt, found),
+            Fact::LateReported { service, attempt, result, .. } => {
+                self.late(at, service, *attempt, result.is_some(), found);
+            }
             Fact::Diagnosed { .. } => self.diagnose(at, found),
             Fact::RunSettled(end) => self.settle(at, end, found),
             Fact::Noted(_) => {}
@@ -165,6 +173,7 @@ impl Walk {
             }
         }
         self.open = true;
+        (self.amendable, self.amendment) = (false, None);
         self.revision = start.revision;
         self.deadline_at = start.timeout_at;
     }
@@ -325,10 +334,15 @@ impl Walk {
         (!by_itself).then(|| format!("is skipped by a chain that ends with {}", last.status))
     }
 
-    fn late(&mut self, at: At, name: &ServiceName, attempt: u32, found: &mut Found) {
+    fn late(&mut self, at: At, name: &ServiceName, attempt: u32, is_result: bool, found: &mut Found) {
         self.late_results += 1;
         let position = self.position(name);
-        let unanswered = &mut self.services[position].unanswered;
+        let seen = &mut self.services[position];
+        let is_of_revision = seen.status == ServiceStatus::Timeout && attempt > seen.attempts_before;
+        if self.amendable && is_result && is_of_revision {
+            self.amendment = Some(at.time);
+        }
+        let unanswered = &mut seen.unanswered;
         match unanswered.iter().position(|open| *open == attempt) {
             Some(place) => drop(unanswered.remove(place)),
             None => {

@@ -51,7 +51,8 @@ pub enum Fact {
     ServiceCompleted(ServiceResult),
     /// A service settled without a result: failed, timeout, skipped or cancelled.
     ServiceEnded(ServiceEnd),
-    /// A report came for an attempt that was closed without an answer before. It changes nothing.
+    /// A report came for an attempt that was closed without an answer before. Nothing settles anew by it; a result may
+    /// still count in the diagnosis ([`LateResults`](crate::plan::LateResults)).
     LateReported {
         /// The service.
         service: ServiceName,
@@ -62,7 +63,7 @@ pub enum Fact {
         /// The failure, if it was one.
         error: Option<ServiceError>,
     },
-    /// Synthesis produced the diagnosis.
+    /// Synthesis produced the diagnosis; after the settlement of the run, one that amends it.
     Diagnosed {
         /// The diagnosis.
         diagnosis: Json,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use shipped::shipped;
-pub use spec::{MAX_ATTEMPTS_DEFAULT, PlanSpec, ServiceSpec};
+pub use spec::{LateResults, MAX_ATTEMPTS_DEFAULT, PlanSpec, ServiceSpec};
 pub use validate::PlanProblem;
 
 use crate::ids::{PlanId, ServiceName, WorkerKey};
@@ -28,6 +28,7 @@ pub struct Plan {
     name: String,
     description: String,
     max_duration_ms: u64,
+    late_results: LateResults,
     services: Vec<Service>,
     frozen: Arc<str>,
     hash: PlanHash,
@@ -130,6 +131,12 @@ impl Plan {
         self.max_duration_ms
     }
 
+    /// What becomes of results that come after their service was given up.
+    #[must_use]
+    pub const fn late_results(&self) -> LateResults {
+        self.late_results
+    }
+
     /// The services, in the order of the plan.
     #[must_use]
     pub fn services(&self) -> &[Service] {
@@ -223,6 +230,7 @@ impl TryFrom<PlanSpec> for Plan {
             name: spec.name,
             description: spec.description,
             max_duration_ms: spec.max_duration_ms,
+            late_results: spec.late_results,
             services,
             hash: PlanHash::of(&frozen),
             frozen,

@@ -21,8 +21,30 @@ pub struct PlanSpec {
     /// Milliseconds from acceptance to the run's deadline.
     #[serde(alias = "maxRunDurationMs", alias = "maxDurationMs")]
     pub max_duration_ms: u64,
+    /// What becomes of results that come after their service was given up.
+    #[serde(default, alias = "lateResults", skip_serializing_if = "LateResults::is_default")]
+    pub late_results: LateResults,
     /// The services, in the order in which they are shown.
     pub services: Vec<ServiceSpec>,
+}
+
+/// What becomes of a result that comes after its service timed out. It is kept in any case, and neither the service nor
+/// the run settles anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LateResults {
+    /// It is kept, and changes nothing.
+    #[default]
+    Keep,
+    /// The diagnosis counts it; one that was made already is amended, and both can be read.
+    Amend,
+}
+
+impl LateResults {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A service as written. The camelCase names of the original system are accepted as well.

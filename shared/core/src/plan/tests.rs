@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Plan, PlanError, PlanHash, PlanProblem, PlanSpec, ServiceSpec};
+use super::{LateResults, Plan, PlanError, PlanHash, PlanProblem, PlanSpec, ServiceSpec};
 use crate::limits::{PLAN_DEPENDENCIES_MAX, PLAN_SERVICES_MAX};
 
 const GOOD: &str = "
@@ -30,6 +30,7 @@ fn spec(services: Vec<ServiceSpec>) -> PlanSpec {
         name: "P".to_owned(),
         description: String::new(),
         max_duration_ms: 60_000,
+        late_results: LateResults::Keep,
         services,
     }
 }

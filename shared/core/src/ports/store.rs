@@ -54,6 +54,17 @@ pub enum Claim<'a> {
     Due(usize),
 }
 
+/// A run whose diagnosis is to be compared with an earlier one of its website: the newest by another run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousOf {
+    /// The run.
+    pub run_id: RunId,
+    /// Its website.
+    pub website_id: WebsiteId,
+    /// Diagnoses that were not made before this time do not count: a settled run is not compared with what came after it.
+    pub before: Option<Timestamp>,
+}
+
 /// One change of a transaction.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -116,8 +127,8 @@ pub trait Transaction: Send {
     /// Events by identity, in any order; missing ones are left out. Sees committed events.
     async fn events(&mut self, wanted: &[EventId]) -> Result<Vec<KbaseEvent>, StoreError>;
 
-    /// The payload of the newest diagnosis of each website, written by another run than the one given.
-    async fn previous_diagnoses(&mut self, of: &[(RunId, WebsiteId)]) -> Result<Vec<(RunId, Json)>, StoreError>;
+    /// For each run, the payload of the diagnosis that its own is compared with. Runs without one are left out.
+    async fn previous_diagnoses(&mut self, of: &[PreviousOf]) -> Result<Vec<(RunId, Json)>, StoreError>;
 
     /// Writes all changes durably, or none. One run occurs in one change only.
     async fn commit(self: Box<Self>, changes: Vec<Change>) -> Result<Vec<Committed>, StoreError>;

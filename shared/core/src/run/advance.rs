@@ -69,6 +69,13 @@ impl Step {
         }
     }
 
+    /// Asks for the amended diagnosis, if one has become due.
+    pub(super) fn amend(&mut self) {
+        if self.run.awaits_amendment() {
+            self.effects.push(Effect::Synthesise);
+        }
+    }
+
     /// Settles everything that is still open, and takes its attempts back.
     pub(super) fn end_open(&mut self, status: ServiceStatus, error: &ServiceError) {
         for position in 0..self.run.state.services.len() {

@@ -48,7 +48,7 @@ pub enum Effect {
     Publish(JobOrder),
     /// After the commit, take this attempt out of the queue, or tell its worker to stop.
     Revoke(JobOrder),
-    /// Before the commit, make the diagnosis and decide again with [`Event::Synthesised`].
+    /// Before the commit, make the diagnosis, or the one that amends it, and decide again with [`Event::Synthesised`].
     Synthesise,
 }
 
@@ -98,7 +98,7 @@ pub enum Illegal {
         /// The attempt.
         attempt: u32,
     },
-    /// A diagnosis is due only when all services have settled and the run has not.
+    /// A diagnosis is due when all services have settled and the run has not, or when a late result is to amend it.
     #[error("no diagnosis is due")]
     NoSynthesisDue,
     /// The engine alone writes events of this type.
@@ -167,6 +167,7 @@ fn reported(step: &mut Step, report: &Report, jitter: Jitter) -> Result<(), Ille
                 step.record(Fact::ServiceCompleted(ServiceResult { service, attempt, duration_ms, data }));
             } else if state.unanswered.contains(&attempt) {
                 step.record(Fact::LateReported { service, attempt, result: Some(data), error: None });
+                step.amend();
             }
         }
         Outcome::Failed { duration_ms, error, retryable, retry_after_ms } => {
@@ -250,6 +251,13 @@ fn note(step: &mut Step, noted: &NotedEvent) -> Result<(), Illegal> {
 }
 
 fn synthesised(mut step: Step, outcome: &Result<Json, String>) -> Result<Decision, Illegal> {
+    if step.run.awaits_amendment() {
+        // Where it fails, the diagnosis that there is stands.
+        if let Ok(diagnosis) = outcome {
+            step.record(Fact::Diagnosed { diagnosis: diagnosis.clone() });
+        }
+        return Ok(step.into_decision());
+    }
     if !step.run.awaits_synthesis() {
         return Err(Illegal::NoSynthesisDue);
     }

@@ -67,7 +67,7 @@ pub struct RunState {
     /// When the run wants to be looked at again without an event; `None` once it is settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
-    /// Number of the event that carries this revision's diagnosis.
+    /// Number of the event that carries this revision's diagnosis, the newest one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnosis_seq: Option<u64>,
     /// Why this revision has no diagnosis.
@@ -114,6 +114,10 @@ pub struct ServiceState {
     /// Number of the event that carries the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_seq: Option<u64>,
+    /// Number of the event that carries a result which came after the service had timed out and which the plan wants
+    /// to be counted in the diagnosis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_seq: Option<u64>,
     /// The worker that has the current attempt, as far as the dispatcher was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
@@ -161,10 +165,17 @@ impl ServiceState {
             error: None,
             cause: None,
             result_seq: None,
+            late_seq: None,
             worker: None,
             deferred: false,
             unanswered: Vec::new(),
         }
+    }
+
+    /// Number of the event that carries what the service has to say in the diagnosis.
+    #[must_use]
+    pub fn evidence_seq(&self) -> Option<u64> {
+        self.result_seq.or(self.late_seq)
     }
 
     /// Attempts made in this revision.
@@ -273,6 +284,22 @@ impl Run {
         !self.state.status.is_settled() && self.state.services.iter().all(|service| service.status.is_settled())
     }
 
+    /// Whether a result came, after the diagnosis was made, that the plan wants to be counted in it. Not after a
+    /// cancellation: whoever cancels asks for nothing more.
+    #[must_use]
+    pub fn awaits_amendment(&self) -> bool {
+        let came = self.state.services.iter().filter_map(|service| service.late_seq).max();
+        self.state.status.is_settled()
+            && self.state.status != RunStatus::Cancelled
+            && self.state.diagnosis_seq.is_some_and(|made| came > Some(made))
+    }
+
+    /// Whether a diagnosis is due: the one with which the run settles, or one that amends it.
+    #[must_use]
+    pub fn awaits_diagnosis(&self) -> bool {
+        self.awaits_synthesis() || self.awaits_amendment()
+    }
+
     /// The event that carries the current diagnosis.
     #[must_use]
     pub fn diagnosis_event_id(&self) -> Option<EventId> {
@@ -281,10 +308,18 @@ impl Run {
 
     /// The events that carry the results of the completed services.
     pub fn result_events(&self) -> impl Iterator<Item = (&ServiceName, EventId)> {
-        self.services().filter_map(|(service, state)| {
-            let seq = state.result_seq?;
-            Some((service.name(), EventId { run_id: self.state.run_id, seq }))
-        })
+        self.events_of(|state| state.result_seq)
+    }
+
+    /// The events that carry what a diagnosis is made from: the results of the completed services, and late ones that
+    /// count.
+    pub fn evidence_events(&self) -> impl Iterator<Item = (&ServiceName, EventId)> {
+        self.events_of(ServiceState::evidence_seq)
+    }
+
+    fn events_of(&self, seq: impl Fn(&ServiceState) -> Option<u64>) -> impl Iterator<Item = (&ServiceName, EventId)> {
+        let event = move |state| Some(EventId { run_id: self.state.run_id, seq: seq(state)? });
+        self.services().filter_map(move |(service, state)| Some((service.name(), event(state)?)))
     }
 
     /// The jobs that must be in the queue or with a worker now, as they would be published at `now`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::ids::{EventId, RunId, ServiceName};
 use crate::kbase::{Fact, KbaseEvent, RunStart, ServiceEnd, ServiceResult, UnknownEvent};
-use crate::plan::Plan;
+use crate::plan::{LateResults, Plan};
 use crate::status::{RunStatus, ServiceStatus};
 use crate::time::Timestamp;
 
@@ -176,9 +176,15 @@ impl Run {
             }
             Fact::ServiceCompleted(result) => self.complete(result, at),
             Fact::ServiceEnded(end) => self.end_service(end, at),
-            Fact::LateReported { service, attempt, .. } => {
+            Fact::LateReported { service, attempt, result, .. } => {
                 self.state.late_results += 1;
-                self.service_mut(service).unanswered.retain(|open| open != attempt);
+                let is_wanted = self.plan.late_results() == LateResults::Amend && result.is_some();
+                let seq = self.state.last_seq;
+                let state = self.service_mut(service);
+                state.unanswered.retain(|open| open != attempt);
+                if is_wanted && state.status == ServiceStatus::Timeout && *attempt > state.attempts_before {
+                    state.late_seq = Some(seq);
+                }
             }
             Fact::Diagnosed { .. } => self.state.diagnosis_seq = Some(self.state.last_seq),
             Fact::RunSettled(end) => {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, json};
 
-use crate::plan::{PlanSpec, ServiceSpec};
+use crate::plan::{LateResults, PlanSpec, ServiceSpec};
 use crate::{Plan, PlanError};
 
 /// Valid plans: service `sN` depends on some of those before it.
@@ -26,12 +26,15 @@ fn specs() -> impl Strategy<Value = PlanSpec> {
         });
         specs.collect::<Vec<_>>()
     });
-    ("[A-Za-z0-9._-]{1,20}", "[a-z]\\PC{0,20}", any::<String>(), 1_000_u64..=86_400_000, services).prop_map(
-        |(plan_id, name, description, max_duration_ms, services)| PlanSpec {
+    let late_results = prop_oneof![Just(LateResults::Keep), Just(LateResults::Amend)];
+    let duration = 1_000_u64..=86_400_000;
+    ("[A-Za-z0-9._-]{1,20}", "[a-z]\\PC{0,20}", any::<String>(), duration, late_results, services).prop_map(
+        |(plan_id, name, description, max_duration_ms, late_results, services)| PlanSpec {
             plan_id,
             name,
             description,
             max_duration_ms,
+            late_results,
             services,
         },
     )

@@ -24,7 +24,7 @@ pub(super) fn summary(
     let missing: Vec<String> = input
         .services
         .iter()
-        .filter(|outcome| outcome.status != ServiceStatus::Completed)
+        .filter(|outcome| !outcome.has_answered())
         .map(|outcome| clean(outcome.display_name, TITLE_BYTES_MAX))
         .collect();
     if missing.len() == total {
@@ -34,7 +34,9 @@ pub(super) fn summary(
     let backed = format!("confidence is {confidence:.2} ({})", level.as_str());
     if missing.is_empty() {
         let services = if total == 1 { "The one service".to_owned() } else { format!("All {total} services") };
-        return format!("{found} {services} completed; {backed}.");
+        let ended =
+            if input.services.iter().any(|outcome| outcome.is_late) { "answered, if late" } else { "completed" };
+        return format!("{found} {services} {ended}; {backed}.");
     }
     let names: Vec<&str> = missing.iter().map(String::as_str).collect();
     let verb = if missing.len() == 1 { "is" } else { "are" };

@@ -79,6 +79,7 @@ fn outcome(service: &Service) -> ServiceOutcome<'_> {
         error: error.as_deref(),
         error_class: error_class.as_deref(),
         duration_ms: Some(7),
+        is_late: false,
         result: result.as_deref(),
     }
 }

@@ -88,6 +88,7 @@ fn figures(report: &Report<'_>) -> Markup {
                 (bar(share(checks as u64, (checks + open) as u64), "plain", "checks"))
             }
         }
+        @if let Some(late) = words::late(diagnosis) { p.note { (late) } }
         @if diagnosis.score.value.is_none() && diagnosis.confidence < CONFIDENCE_FOR_A_SCORE {
             p.note { "Below " (words::percent(CONFIDENCE_FOR_A_SCORE)) " of confidence there is no overall score, only findings." }
         }

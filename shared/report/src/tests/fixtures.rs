@@ -105,6 +105,7 @@ fn completed<'a>(service: &'a str, display_name: &'a str, result: &'a RawValue) 
         error: None,
         error_class: None,
         duration_ms: Some(40_000),
+        is_late: false,
         result: Some(result),
     }
 }
@@ -118,6 +119,7 @@ fn absent<'a>(service: &'a str, display_name: &'a str, error: &'a str) -> Servic
         error: Some(error),
         error_class: Some("not_configured"),
         duration_ms: Some(1),
+        is_late: false,
         result: None,
     }
 }

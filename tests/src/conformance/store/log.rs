@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hermes_core::kbase::KbaseEvent;
-use hermes_core::ports::store::{Claim, EventFilter, Store};
+use hermes_core::kbase::{DIAGNOSIS, KbaseEvent};
+use hermes_core::ports::store::{Claim, EventFilter, PreviousOf, Store};
 use hermes_core::run::{Event, NewRun};
-use hermes_core::{EventId, Plan, RunId};
+use hermes_core::{EventId, Plan, RunId, Timestamp};
 
 use super::{accept, accept_all, apply, note, run_id, settle, submission, whole_log};
 
@@ -91,12 +91,20 @@ pub async fn pages_of_the_log_neither_repeat_nor_lose_events(store: Arc<dyn Stor
     assert_eq!(paged, all);
 }
 
-async fn previous(store: &dyn Store, of: &[(u128, &str)]) -> Vec<(RunId, String)> {
-    let of: Vec<_> = of.iter().map(|(number, site)| (run_id(*number), site.parse().unwrap())).collect();
+async fn previous(store: &dyn Store, asked: &[(u128, &str)]) -> Vec<(RunId, String)> {
+    let of = |(number, site): &(u128, &str)| PreviousOf {
+        run_id: run_id(*number),
+        website_id: site.parse().unwrap(),
+        before: None,
+    };
+    previous_of(store, &asked.iter().map(of).collect::<Vec<_>>()).await
+}
+
+async fn previous_of(store: &dyn Store, of: &[PreviousOf]) -> Vec<(RunId, String)> {
     let mut answers = Vec::new();
     for claim in [Claim::Nothing, Claim::Runs(&[run_id(3)])] {
         let mut transaction = store.begin(claim).await.unwrap();
-        let mut found = transaction.previous_diagnoses(&of).await.unwrap();
+        let mut found = transaction.previous_diagnoses(of).await.unwrap();
         found.sort_by_key(|(id, _)| *id);
         answers.push(found.into_iter().map(|(id, payload)| (id, payload.get().to_owned())).collect::<Vec<_>>());
     }
@@ -116,6 +124,28 @@ pub async fn the_previous_diagnosis_is_never_the_runs_own(store: Arc<dyn Store>)
     settle(&*store, run_id(1), r#"{"of": "1 again"}"#).await;
     let expected = [(run_id(2), r#"{"of": "1 again"}"#.to_owned())];
     assert_eq!(previous(&*store, &[(2, "site_1")]).await, expected);
+}
+
+/// A diagnosis that is amended is compared with what it was compared with before.
+pub async fn a_previous_diagnosis_is_asked_for_as_of_a_time(store: Arc<dyn Store>) {
+    accept_all(&*store, [1, 2, 3].map(submission)).await;
+    for number in [1, 2] {
+        settle(&*store, run_id(number), &format!(r#"{{"of": {number}}}"#)).await;
+        let made_at = store.now().await.unwrap();
+        while store.now().await.unwrap() <= made_at {}
+    }
+    let made_at = |event: &KbaseEvent| event.created_at;
+    let filter = EventFilter { kind: Some(DIAGNOSIS.to_owned()), ..EventFilter::default() };
+    let times: Vec<Timestamp> = store.kbase(&filter, None, 2).await.unwrap().iter().map(made_at).collect();
+    let [second, first] = times[..] else { panic!("two diagnoses") };
+    let asked =
+        |before: Option<Timestamp>| PreviousOf { run_id: run_id(3), website_id: "site_1".parse().unwrap(), before };
+    for (before, expected) in
+        [(None, Some(2)), (Some(second.plus_ms(1)), Some(2)), (Some(second), Some(1)), (Some(first), None)]
+    {
+        let expected: Vec<_> = expected.map(|of| (run_id(3), format!(r#"{{"of": {of}}}"#))).into_iter().collect();
+        assert_eq!(previous_of(&*store, &[asked(before)]).await, expected, "before {before:?}");
+    }
 }
 
 /// The first run of a site has nothing to compare with.

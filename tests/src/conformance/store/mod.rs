@@ -109,6 +109,7 @@ macro_rules! store_conformance {
             each_condition_of_the_log_holds,
             pages_of_the_log_neither_repeat_nor_lose_events,
             the_previous_diagnosis_is_never_the_runs_own,
+            a_previous_diagnosis_is_asked_for_as_of_a_time,
             a_website_without_another_run_has_no_previous_diagnosis,
             thousands_of_events_of_one_instant_keep_their_order,
         );

@@ -5,8 +5,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use hermes_core::kbase::{DIAGNOSIS, HERMES, KbaseEvent};
-use hermes_core::ports::store::{Committed, EventFilter, Idempotency, RunFilter, RunListing, StoreError, StoredPlan};
-use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WebsiteId};
+use hermes_core::ports::store::{
+    Committed, EventFilter, Idempotency, PreviousOf, RunFilter, RunListing, StoreError, StoredPlan,
+};
+use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
 
 use crate::store::{Batch, Owner};
 
@@ -166,10 +168,11 @@ impl Data {
         found.into_iter().take(limit).cloned().collect()
     }
 
-    pub(super) fn previous_diagnosis(&self, run_id: RunId, website_id: &WebsiteId) -> Option<Json> {
-        let others = self.events.iter().filter(|(id, _)| **id != run_id).flat_map(|(_, events)| events);
+    pub(super) fn previous_diagnosis(&self, of: &PreviousOf) -> Option<Json> {
+        let others = self.events.iter().filter(|(id, _)| **id != of.run_id).flat_map(|(_, events)| events);
         others
-            .filter(|event| event.website_id == *website_id && event.service == HERMES && event.kind == DIAGNOSIS)
+            .filter(|event| event.website_id == of.website_id && event.service == HERMES && event.kind == DIAGNOSIS)
+            .filter(|event| of.before.is_none_or(|before| event.created_at < before))
             .max_by_key(|event| (event.created_at, event.seq, event.run_id))
             .map(|event| event.payload.clone())
     }

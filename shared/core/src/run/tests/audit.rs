@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 
 use super::restore::eventful;
-use super::world::{RUN_MS, World, completed};
+use super::world::{RUN_MS, World, completed, plan_with, service};
 use crate::audit::{Invariant, RunAudit, Tally, audit_run};
 use crate::ids::EventId;
 use crate::json::Json;
 use crate::kbase::{CauseLink, Fact, KbaseEvent, NotedEvent, RunEnd, RunStart, ServiceEnd};
 use crate::limits::{AUDIT_SLACK_MS, AUDIT_VIOLATIONS_PER_RUN_MAX};
+use crate::plan::LateResults;
 use crate::run::{Event, Run, RunState, replay};
 use crate::status::{RunStatus, ServiceStatus};
 use crate::time::Timestamp;
@@ -566,4 +567,38 @@ fn a_run_that_is_damaged_everywhere_is_reported_in_bounds() {
     }
     let (run, events) = stored(&world, log);
     assert_eq!(audit_run(&run, &events, world.now()).len(), AUDIT_VIOLATIONS_PER_RUN_MAX);
+}
+
+#[test]
+fn a_diagnosis_after_the_end_needs_a_late_result_that_came_with_it() {
+    let amended = || {
+        let mut world = World::start(plan_with(LateResults::Amend, vec![service("a")]));
+        world.begin("a");
+        world.pass(RUN_MS);
+        world.synthesise();
+        world.apply(&world.report("a", 1, completed())).expect("known");
+        world.synthesise();
+        world
+    };
+    let damages: [Damage; 4] = [
+        ("it is made twice", &["I8"], |log| copy(log, log.len() - 1, log.len())),
+        ("it is made later", &["I8"], |log| log.last_mut().expect("a log").1 = Timestamp::from_millis(i64::MAX / 2)),
+        ("the result is a failure", &["I8"], |log| {
+            let place = log.len() - 2;
+            let Fact::LateReported { result, .. } = &mut log[place].0 else { panic!("not a late result") };
+            *result = None;
+        }),
+        ("the run was cancelled", &["I8", "I23"], |log| {
+            let place = place(log, is_end);
+            end_at(log, place).status = RunStatus::Cancelled;
+        }),
+    ];
+    for (what, expected, damage) in damages {
+        let world = amended();
+        let mut log = facts(&world);
+        damage(&mut log);
+        let events: Vec<_> = log.iter().zip(1..).map(|((fact, at), seq)| world.run.event(seq, fact, *at)).collect();
+        let run = replay(world.run.plan().clone(), &events).expect("the log is whole, if not true");
+        assert_eq!(codes(&run, &events, world.now()), expected.iter().copied().collect(), "{what}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::world::{RUN_MS, TIMEOUT_MS, World, failed, plan_of, service};
 use crate::limits::{ATTEMPT_MIN_MS, ATTEMPTS_MAX, BACKOFF_BASE_MS, RETRY_AFTER_MAX_MS, TIMEOUT_GRACE_MS};
-use crate::plan::{Plan, PlanSpec};
+use crate::plan::{LateResults, Plan, PlanSpec};
 use crate::run::{Event, Jitter, Run, Waiting};
 use crate::status::{RunStatus, ServiceStatus};
 use crate::wire::{ErrorClass, Outcome};
@@ -29,6 +29,7 @@ fn run_of(duration_ms: u64, timeout_ms: u64) -> World {
         name: "Test".to_owned(),
         description: String::new(),
         max_duration_ms: duration_ms,
+        late_results: LateResults::Keep,
         services: vec![only],
     };
     World::start(std::sync::Arc::new(Plan::try_from(spec).expect("valid")))

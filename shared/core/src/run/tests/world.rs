@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::audit::RunAudit;
 use crate::json::Json;
 use crate::kbase::KbaseEvent;
-use crate::plan::{Plan, PlanSpec, ServiceSpec};
+use crate::plan::{LateResults, Plan, PlanSpec, ServiceSpec};
 use crate::run::{Decision, Effect, Event, Illegal, Jitter, JobOrder, NewRun, Run, ServiceState, decide, replay};
 use crate::status::{RunStatus, ServiceStatus};
 use crate::time::Timestamp;
@@ -41,13 +41,19 @@ pub(super) fn plan(services: &[&str]) -> Arc<Plan> {
     plan_of(services.iter().map(|text| service(text)).collect())
 }
 
-/// A plan of these services.
+/// A plan of these services, which keeps late results without effect.
 pub(super) fn plan_of(services: Vec<ServiceSpec>) -> Arc<Plan> {
+    plan_with(LateResults::Keep, services)
+}
+
+/// A plan of these services.
+pub(super) fn plan_with(late_results: LateResults, services: Vec<ServiceSpec>) -> Arc<Plan> {
     let spec = PlanSpec {
         plan_id: "test-v1".to_owned(),
         name: "Test".to_owned(),
         description: String::new(),
         max_duration_ms: RUN_MS,
+        late_results,
         services,
     };
     Arc::new(Plan::try_from(spec).expect("a valid plan"))
