@@ -22,6 +22,7 @@ mod leases;
 mod outage;
 mod panics;
 pub mod polite;
+mod redact;
 pub mod registry;
 mod retry_after;
 pub mod runner;

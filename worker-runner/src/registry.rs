@@ -15,6 +15,7 @@ use hermes_core::ports::ranks::Ranks;
 use hermes_core::wire::{ErrorClass, ServiceError};
 
 use crate::builtin::authority::DomainAuthority;
+use crate::builtin::discreet;
 use crate::builtin::external::External;
 use crate::builtin::noop::Noop;
 use crate::builtin::search::{CompetitiveIntelligence, SerpIntelligence};
@@ -90,7 +91,7 @@ impl Registry {
         let mut registry = Self::default();
         for key in keys {
             let service = external(key, &equipment.environment)
-                .or_else(|| builtin(key, equipment))
+                .or_else(|| builtin(key, equipment).map(|service| discreet(service, &equipment.environment)))
                 .ok_or_else(|| Unservable { worker_key: key.clone(), variables: variables(key) })?;
             registry.services.insert(key.clone(), service);
         }

@@ -11,7 +11,7 @@ use hermes_core::wire::{ErrorClass, Outcome, ServiceError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::redact::Redactor;
+use crate::redact::Redactor;
 use crate::retry_after::retry_after_ms;
 
 /// What became of one call to an external worker.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::answer::{self, CallOutcome};
 use super::config::WorkerConfig;
-use super::redact::Redactor;
+use crate::redact::Redactor;
 
 /// The body of `POST /run`. Members that older workers read under another name are there twice.
 #[derive(Debug, Serialize)]

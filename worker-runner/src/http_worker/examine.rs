@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::answer::{self, CallOutcome};
 use super::config::WorkerConfig;
-use super::redact::Redactor;
+use crate::redact::Redactor;
 
 /// What a worker says about itself at one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]

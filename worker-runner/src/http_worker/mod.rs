@@ -10,7 +10,6 @@ pub mod answer;
 pub mod call;
 pub mod config;
 mod examine;
-mod redact;
 
 pub use answer::{CallOutcome, Failure};
 pub use call::run;

@@ -1,5 +1,4 @@
-//! Secrets from every source, in a fleet whose external workers fail and echo what they were sent. None of the secrets
-//! may show up anywhere but in the requests that carry them.
+//! Secrets of workers, from every source: the workers fail, and repeat what they were sent.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,12 +14,9 @@ use hermes_tests::harness::postgres;
 use hermes_tests::harness::process::run_to_end;
 use hermes_tests::harness::redis::Redis;
 use serde_json::{Value, json};
-use sqlx::Row as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-/// What every secret of this test begins with.
-const CANARY: &str = "canary-4b7d";
+use super::{CANARY, everything, monitor, nothing_is_told};
 
 type Keys = Arc<Mutex<BTreeMap<String, String>>>;
 
@@ -64,41 +60,6 @@ async fn bws(folder: &Path, base_url: &str) -> String {
     assert!(copied.success());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).expect("the file is ours");
     path.display().to_string()
-}
-
-/// Everything that any client says to this Redis, from now on.
-async fn monitor(redis: &Redis) -> Arc<Mutex<Vec<u8>>> {
-    let mut stream = TcpStream::connect(("127.0.0.1", redis.port())).await.expect("it listens");
-    stream.write_all(b"MONITOR\r\n").await.expect("it reads");
-    let mut ok = [0_u8; 5];
-    stream.read_exact(&mut ok).await.expect("it answers");
-    assert_eq!(&ok, b"+OK\r\n");
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&heard);
-    tokio::spawn(async move {
-        let mut piece = vec![0_u8; 64 * 1_024];
-        while let Ok(count @ 1..) = stream.read(&mut piece).await {
-            kept.lock().expect("not poisoned").extend_from_slice(&piece[..count]);
-        }
-    });
-    heard
-}
-
-/// Every row of every table and view, as text.
-async fn database_text(url: &str) -> String {
-    let pool = sqlx::PgPool::connect(url).await.expect("the database");
-    let tables = sqlx::query("select table_name::text from information_schema.tables where table_schema = 'public'");
-    let mut all = String::new();
-    for table in tables.fetch_all(&pool).await.expect("the tables") {
-        let name: String = table.get(0);
-        // The text form of a row, not JSON: bytes show up in it, too, and nothing is refused.
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("select t::text from \"{name}\" t")));
-        for row in rows.fetch_all(&pool).await.expect("its rows") {
-            all.push_str(&row.get::<String, _>(0));
-            all.push('\n');
-        }
-    }
-    all
 }
 
 async fn environment_of(folder: &Path, base_url: &str) -> Vec<(String, String)> {
@@ -147,31 +108,12 @@ async fn no_secret_of_any_source_shows_up_in_logs_queue_database_or_answers() {
     let expected = ["file", "bws-whole", "bws-named", "\"quoted\"/slashed", "environment"];
     assert_eq!(used, expected.map(|rest| format!("{CANARY}-{rest}")), "in the order of the ways");
 
-    let mut seen = vec![("the answer", answer.to_string())];
-    let run = format!("/api/orchestration/runs/{run_id}");
-    for path in [run.clone(), format!("{run}/events"), format!("{run}/diagnosis"), "/api/orchestration/runs".to_owned()]
-    {
-        seen.push(("the API", fleet.get(&path).await.1.to_string()));
-    }
-    let metrics = reqwest::get(fleet.url("/metrics")).await.expect("metrics").text().await.expect("text");
-    assert!(metrics.contains("hermes_"), "{metrics}");
-    seen.push(("metrics", metrics));
-    seen.push(("the database", database_text(&database_url).await));
-    seen.push(("the queue", String::from_utf8_lossy(&heard.lock().expect("not poisoned")).into_owned()));
-    for process in fleet.workers.iter().chain([&fleet.dispatcher]) {
-        seen.push(("a log", process.log().join("\n")));
-    }
+    let mut seen = everything(&fleet, &run_id, &heard, &database_url).await;
+    seen.push(("the answer", answer.to_string()));
     let doctor =
         run_to_end("hermes", &["doctor", "--json", "--data", &folder.path().display().to_string()], &environment).await;
     let told: Value = serde_json::from_str(&doctor.stdout).expect("JSON");
     assert_eq!(told["values"].as_array().map(Vec::len), Some(10), "{told}");
     seen.push(("the doctor", doctor.stdout + &doctor.stderr));
-    for (place, text) in seen {
-        assert!(
-            text.contains(&run_id) || matches!(place, "metrics" | "the doctor" | "a log"),
-            "{place} is looked at: {text}"
-        );
-        let found = text.find(CANARY).map(|at| text[at.saturating_sub(200)..].chars().take(400).collect::<String>());
-        assert_eq!(found, None, "in {place}");
-    }
+    nothing_is_told(&seen, &run_id);
 }

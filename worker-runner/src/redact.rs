@@ -1,4 +1,4 @@
-//! Quotes what a worker said without repeating what must stay secret.
+//! Repeats what others said without what must stay secret.
 
 use hermes_core::limits::EXCERPT_BYTES_MAX;
 use hermes_core::wire::printable;
@@ -10,14 +10,15 @@ const HIDDEN: &str = "[hidden]";
 const SECRET_BYTES_MIN: usize = 8;
 
 /// Removes given secrets from texts.
-pub(super) struct Redactor {
+#[derive(Clone)]
+pub(crate) struct Redactor {
     /// Every spelling that is looked for, none of them empty.
     spellings: Vec<String>,
 }
 
 impl Redactor {
     /// Will remove `secrets`, also as they are spelled inside JSON.
-    pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut spellings = Vec::new();
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             let quoted = serde_json::Value::from(secret).to_string();
@@ -31,13 +32,18 @@ impl Redactor {
         Self { spellings }
     }
 
-    pub(super) fn clean(&self, text: &str) -> String {
+    pub(crate) fn clean(&self, text: &str) -> String {
         self.spellings.iter().fold(text.to_owned(), |text, spelling| text.replace(spelling, HIDDEN))
+    }
+
+    /// Whether there is no secret to look for.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.spellings.is_empty()
     }
 
     /// The JSON text `json` without the secrets; `None` if there is none in it. Secrets that are as short as ordinary
     /// words are left alone: their letters are all over every result.
-    pub(super) fn clean_json(&self, json: &str) -> Option<String> {
+    pub(crate) fn clean_json(&self, json: &str) -> Option<String> {
         let long = || self.spellings.iter().filter(|spelling| spelling.len() >= SECRET_BYTES_MIN);
         long()
             .any(|spelling| json.contains(spelling.as_str()))
@@ -45,7 +51,7 @@ impl Redactor {
     }
 
     /// The beginning of `body`, in one line. Secrets are removed before it is cut, so that none is left in half.
-    pub(super) fn excerpt(&self, body: &[u8]) -> String {
+    pub(crate) fn excerpt(&self, body: &[u8]) -> String {
         let text = self.clean(&String::from_utf8_lossy(body));
         // Only as many words as can be shown are looked at: bodies may be long.
         let mut line = String::new();
