@@ -29,6 +29,10 @@ pub struct Retried {
     pub score_before: Option<f64>,
     /// Overall score that would be.
     pub score_now: Option<f64>,
+    /// Confidence of what was said; `null` where there is nothing to compare.
+    pub confidence_before: Option<f64>,
+    /// Confidence of what would be said.
+    pub confidence_now: Option<f64>,
     /// Ids of rules that would find a fault where none was found.
     pub would_find: Vec<String>,
     /// Ids of rules that found a fault and would not.
@@ -56,6 +60,7 @@ impl Retried {
             || !self.would_not_find.is_empty()
             || self.first_cause.is_some()
             || self.score_before != self.score_now
+            || self.confidence_before != self.confidence_now
     }
 }
 
@@ -90,6 +95,8 @@ impl<'a> Retrial<'a> {
             created_at,
             score_before: None,
             score_now: None,
+            confidence_before: None,
+            confidence_now: None,
             would_find: Vec::new(),
             would_not_find: Vec::new(),
             first_cause: None,
@@ -133,6 +140,7 @@ impl Retried {
         self.would_find = missing(&now.rules.fired, &before.rules.fired);
         self.would_not_find = missing(&before.rules.fired, &now.rules.fired);
         (self.score_before, self.score_now) = (before.score.value, now.score.value);
+        (self.confidence_before, self.confidence_now) = (Some(before.confidence), Some(now.confidence));
         let first = |diagnosis: &Diagnosis| diagnosis.primary_cause.as_ref().map(|cause| cause.finding_id.clone());
         let (before, now) = (first(before), first(now));
         self.first_cause = (before != now).then_some(FirstCause { before, now });

@@ -85,6 +85,7 @@ async fn other_rules_are_tried_on_past_runs_and_nothing_is_written() {
     assert_eq!(before, after);
     let text = laptop.hermes(&[&since[..6], &["--rules", &own]].concat()).await.stdout;
     assert!(text.contains("would look first at OWN-001 instead of IDX-010"), "{text}");
+    assert!(text.contains("confidence 1.00 instead of 0."), "a single rule, and what it reads is known: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -224,6 +224,11 @@ fn lines(retried: &Retried) -> Vec<String> {
         let shown = |score: Option<f64>| score.map_or_else(|| "none".to_owned(), |score| format!("{score:.1}"));
         lines.push(format!("score {} instead of {}", shown(retried.score_now), shown(retried.score_before)));
     }
+    if let (Some(before), Some(now)) = (retried.confidence_before, retried.confidence_now)
+        && before != now
+    {
+        lines.push(format!("confidence {now:.2} instead of {before:.2}"));
+    }
     if !retried.would_find.is_empty() {
         lines.push(format!("would find {}", retried.would_find.join(", ")));
     }
