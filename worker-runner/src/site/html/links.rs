@@ -155,6 +155,10 @@ fn is_broken(page: &Url, bare: &str) -> bool {
 }
 
 fn judge_text(walk: &mut Walk<'_>, id: Id) {
+    // Nobody sees it before they open what is around it.
+    if walk.folded.is_some() {
+        return;
+    }
     let text = shown_text(walk, id);
     // As JavaScript trims: blanks of every kind.
     let text = text.trim();

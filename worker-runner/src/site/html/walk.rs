@@ -35,6 +35,10 @@ pub(super) struct Walk<'a> {
     pub(super) hidden: Option<Id>,
     /// The outermost element around the current one that browsers do not draw.
     pub(super) unshown: Option<Id>,
+    /// The outermost `<details>` around the current element that is closed …
+    closed: Option<Id>,
+    /// … and the part of it, all but its summary, that the current element is in.
+    pub(super) folded: Option<Id>,
     /// The element around the current one that browsers with scripts do not show.
     pub(super) noscript: Option<Id>,
     /// The elements of the page by their ids, once somebody has asked for one.
@@ -54,6 +58,8 @@ pub(super) fn extract(html: &str, page: &Url) -> PageFacts {
         langs: Vec::new(),
         hidden: None,
         unshown: None,
+        closed: None,
+        folded: None,
         noscript: None,
         ids: None,
         body: None,
@@ -106,6 +112,8 @@ impl<'a> Walk<'a> {
         self.langs.pop_if(|(at, _)| *at == id);
         self.hidden.take_if(|at| *at == id);
         self.unshown.take_if(|at| *at == id);
+        self.closed.take_if(|at| *at == id);
+        self.folded.take_if(|at| *at == id);
         self.noscript.take_if(|at| *at == id);
         self.body.take_if(|at| *at == id);
     }
@@ -115,13 +123,7 @@ impl<'a> Walk<'a> {
         if let Some(lang) = element.attr(&local_name!("lang")).map(str::trim) {
             self.langs.push((id, lang));
         }
-        let is_unshown = is_unshown(element);
-        if is_unshown {
-            self.unshown.get_or_insert(id);
-        }
-        if self.hidden.is_none() && (is_unshown || is_invisible(element) || is_unspoken(element)) {
-            self.hidden = Some(id);
-        }
+        self.enter_what_hides(id, element);
         if element.attribute_names().any(|name| matches!(name, "itemscope" | "typeof")) {
             self.facts.structured.present = true;
         }
@@ -152,6 +154,25 @@ impl<'a> Walk<'a> {
             _ => {}
         }
         true
+    }
+
+    fn enter_what_hides(&mut self, id: Id, element: &Element) {
+        let is_unshown = is_unshown(element);
+        let is_folded = self.closed.is_some()
+            && self.closed == self.tree.parent(id)
+            && element.name.local != local_name!("summary");
+        if is_unshown {
+            self.unshown.get_or_insert(id);
+        }
+        if is_folded {
+            self.folded.get_or_insert(id);
+        }
+        if element.name.local == local_name!("details") && element.attr(&local_name!("open")).is_none() {
+            self.closed.get_or_insert(id);
+        }
+        if self.hidden.is_none() && (is_unshown || is_folded || is_invisible(element) || is_unspoken(element)) {
+            self.hidden = Some(id);
+        }
     }
 
     fn script(&mut self, element: &Element, id: Id, in_body: bool) {
