@@ -74,6 +74,26 @@ async fn the_embedded_process_is_measured_with_a_backlog() {
     assert!(is_empty(folder.path()));
 }
 
+/// Needs the Debian packages `nginx-light` and `mkdocs-doc`.
+#[tokio::test(flavor = "multi_thread")]
+async fn crawls_of_a_real_and_a_made_up_site_are_measured_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = ["--made-pages", "40", "--made-links", "400", "--crawls", "1"];
+    let ended = bench(folder.path(), &[&["crawl", "--site", "/usr/share/doc/mkdocs/html"], &made[..]].concat()).await;
+    let members = ["crawl_pages_per_s", "crawl_cpu_s", "crawl_peak_memory_mb", "crawl_links", "crawl_mb"];
+    let figures = figures(&ended, &members);
+    assert!(figures["crawl_pages"].as_f64() > Some(15.0), "{figures}");
+    // Forty pages of ten links each, and the home page, which is a copy of the first of them.
+    assert_eq!(
+        (&figures["crawl_made_pages"], &figures["crawl_made_links"]),
+        (&41.0.into(), &410.0.into()),
+        "{figures}"
+    );
+    assert_eq!(figures["crawl_cut_pages"], figures["crawl_pages"], "{figures}");
+    assert_eq!(figures["services"], figures["executions"], "{figures}");
+    assert!(is_empty(folder.path()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_benchmark_that_is_killed_takes_its_processes_and_its_folders_with_it() {
     let folder = tempfile::tempdir().expect("a folder");

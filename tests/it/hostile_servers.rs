@@ -5,18 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_compression::Level;
+use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder};
 use hermes_adapters::http::HttpClient;
 use hermes_core::ports::http::Reach;
 use hermes_diagnosis::signal::Measurement;
 use hermes_worker_runner::technical_seo::{CrawlOptions, audit};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Bytes of a page that the crawler reads.
 const PAGE_BYTES_MAX: u64 = 10 * 1_024 * 1_024;
 /// Bytes that may be on their way when the crawler hangs up.
 const ON_THE_WAY_BYTES_MAX: u64 = 16 * 1_024 * 1_024;
+/// Bytes of a page that is small on the way.
+const BOMB_BYTES: usize = 16 * 1_024 * 1_024;
+/// Pages that are larger than they look, and one in a coding that nobody offered.
+const COMPRESSED_PATHS: [&str; 3] = ["/gzip", "/brotli", "/strange"];
 /// Two of them fail, twice each: a third would make five errors in a row possible, which end a crawl.
 const PATHS: [&str; 6] = ["/endless", "/headers", "/deep", "/loop", "/longer/1", "/hangs-up"];
 
@@ -53,6 +59,24 @@ async fn answer(mut stream: TcpStream, sent: &AtomicU64) -> std::io::Result<()> 
         |to: &str| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     let whole = match path {
         "/" => page(&PATHS.map(|path| format!("<a href={path}>{path}</a>")).concat()),
+        "/compressed" => page(&COMPRESSED_PATHS.map(|path| format!("<a href={path}>{path}</a>")).concat()),
+        "/gzip" => {
+            // One member after the other, without an end.
+            stream.write_all(compressed_head("gzip").as_bytes()).await?;
+            let member = encoded(GzipEncoder::new(BOMB.as_slice())).await;
+            loop {
+                stream.write_all(&member).await?;
+                sent.fetch_add(member.len() as u64, Ordering::SeqCst);
+            }
+        }
+        "/brotli" => {
+            stream.write_all(compressed_head("br").as_bytes()).await?;
+            let body = encoded(BrotliEncoder::with_quality(BOMB.as_slice(), Level::Fastest)).await;
+            stream.write_all(&body).await?;
+            return stream.shutdown().await;
+        }
+        "/strange" if head.to_ascii_lowercase().contains("zstd") => page("it was offered"),
+        "/strange" => format!("{}(5/}}", compressed_head("zstd")),
         "/endless" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n<p>").await?;
             let piece = [b'a'; 64 * 1_024];
@@ -75,28 +99,46 @@ async fn answer(mut stream: TcpStream, sent: &AtomicU64) -> std::io::Result<()> 
     stream.shutdown().await
 }
 
+/// What all bombs decompress to.
+static BOMB: [u8; BOMB_BYTES] = [b'a'; BOMB_BYTES];
+
+fn compressed_head(coding: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-encoding: {coding}\r\nconnection: close\r\n\r\n")
+}
+
+async fn encoded(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encoder.read_to_end(&mut bytes).await.expect("in memory");
+    assert!(bytes.len() < BOMB_BYTES / 100, "a bomb is small");
+    bytes
+}
+
 fn value(measurement: &Measurement, id: &str) -> Value {
     measurement.signals.iter().find(|signal| signal.id == id).map(|signal| signal.value.clone()).unwrap_or_default()
+}
+
+/// Crawls the site from one of its pages.
+async fn crawl(port: u16, path: &str) -> Measurement {
+    let http = HttpClient::new().expect("an HTTP client can be made");
+    let options = CrawlOptions::from_params(&json!({ "pages": 20 }), Reach::Any).expect("valid");
+    let domain = format!("http://127.0.0.1:{port}{path}").parse().expect("valid");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(300);
+    audit(&http, &domain, &options, deadline).await.expect("the home page answers")
+}
+
+/// Paths of the links that lead nowhere, and why.
+fn broken(found: &Measurement, port: u16) -> Vec<(String, String)> {
+    let broken = found.signals.iter().find(|signal| signal.id == "tech.broken_internal_links").expect("measured");
+    let items = broken.evidence.iter().flat_map(|evidence| &evidence.items);
+    let path = |url: &str| url.split_once(&port.to_string()).map_or("", |(_, path)| path).to_owned();
+    items.map(|item| (path(&item.url), item.detail.clone())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_site_is_crawled_to_an_end_within_the_limits_and_told_as_it_is() {
     let (port, sent) = serve().await;
-    let http = HttpClient::new().expect("an HTTP client can be made");
-    let options = CrawlOptions::from_params(&json!({ "pages": 20 }), Reach::Any).expect("valid");
-    let domain = format!("http://127.0.0.1:{port}/").parse().expect("valid");
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(300);
-    let found = audit(&http, &domain, &options, deadline).await.expect("the home page answers");
-    let broken = found.signals.iter().find(|signal| signal.id == "tech.broken_internal_links").expect("measured");
-    let broken: Vec<(String, String)> = broken
-        .evidence
-        .iter()
-        .flat_map(|evidence| &evidence.items)
-        .map(|item| {
-            let path = item.url.split_once(&port.to_string()).map_or("", |(_, path)| path);
-            (path.to_owned(), item.detail.clone())
-        })
-        .collect();
+    let found = crawl(port, "/").await;
+    let broken = broken(&found, port);
     for (path, problem) in [
         ("/headers", "broken answer"),
         ("/loop", "redirects in a circle"),
@@ -111,4 +153,19 @@ async fn a_hostile_site_is_crawled_to_an_end_within_the_limits_and_told_as_it_is
     assert!(found.warnings.iter().any(|warning| warning.code == "page_cut"), "{:?}", found.warnings);
     let sent = sent.load(Ordering::SeqCst);
     assert!(sent < PAGE_BYTES_MAX + ON_THE_WAY_BYTES_MAX, "{sent} bytes of the endless page were taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bomb_is_read_up_to_the_limit_of_a_page_and_a_coding_that_was_not_offered_is_named() {
+    let (port, sent) = serve().await;
+    let found = crawl(port, "/compressed").await;
+    // The home page and both bombs, each of which is cut where a page must end.
+    assert_eq!(value(&found, "tech.pages_crawled"), 3, "{:?}", found.warnings);
+    assert_eq!(value(&found, "tech.html_bytes_p75"), PAGE_BYTES_MAX);
+    assert!(found.warnings.iter().any(|warning| warning.code == "page_cut"), "{:?}", found.warnings);
+    let sent = sent.load(Ordering::SeqCst);
+    assert!(sent < ON_THE_WAY_BYTES_MAX, "{sent} bytes of the endless bomb were taken");
+    let broken = broken(&found, port);
+    assert_eq!(broken.len(), 1, "{broken:?}");
+    assert!(broken[0].0 == "/strange" && broken[0].1.contains("compressed with zstd"), "{broken:?}");
 }

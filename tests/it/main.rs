@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod audit;
+mod audits;
 mod authority;
 mod bench;
 mod canary;

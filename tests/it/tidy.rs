@@ -268,7 +268,7 @@ fn the_scripts_can_be_read() {
     for name in ["test", "chaos"] {
         read_by("bash", &["-n"], &root().join("scripts").join(name));
     }
-    let mut modules = vec![root().join("scripts/peers"), root().join("scripts/vitals-bands")];
+    let mut modules = ["peers", "vitals-bands", "audits"].map(|name| root().join("scripts").join(name)).to_vec();
     files_below(&root().join("benches/peers"), "py", &mut modules);
     assert!(modules.len() > 5, "{modules:?}");
     for path in &modules {

@@ -5,6 +5,7 @@
 //! the benchmark. Everything that was accepted is checked afterwards; figures of a system that loses runs are not told.
 
 mod cost;
+mod crawl;
 mod guarded;
 mod history;
 mod http;
@@ -72,11 +73,18 @@ struct Executions {
 async fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<Executions> {
     let begun = Instant::now();
     let mut executions = Executions { needed: 0, counted: None };
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    figures.about("hermes", format!("{} ({build})", env!("CARGO_PKG_VERSION")));
+    figures.about("commit", env!("HERMES_COMMIT"));
+    figures.about("cores", std::thread::available_parallelism().map_or(0, std::num::NonZero::get));
     if bench.wants_one_system() {
         executions.add(measure_system(bench, figures).await?);
     }
     if bench.wants(Figure::Scale) {
         executions.add(scale::measure(bench, figures).await?);
+    }
+    if bench.wants(Figure::Crawl) {
+        executions.add(crawl::measure(bench, figures).await?);
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of executions is far below 2^52")]
     if let Some(counted) = executions.counted {
@@ -111,10 +119,6 @@ async fn measure_system(bench: &Bench, figures: &mut Figures) -> anyhow::Result<
 
 /// What the figures are true for.
 async fn about(system: &System, bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
-    figures.about("hermes", format!("{} ({build})", env!("CARGO_PKG_VERSION")));
-    figures.about("commit", env!("HERMES_COMMIT"));
-    figures.about("cores", std::thread::available_parallelism().map_or(0, std::num::NonZero::get));
     let what = match (&bench.url, bench.embedded) {
         (Some(url), _) => url.to_string(),
         (None, false) if !bench.wants_one_system() => "a fleet for each figure".to_owned(),

@@ -36,6 +36,9 @@ pub enum Figure {
     /// Scale: throughput with 1, 2, 4 worker-runners and 1, 2, 3 dispatchers, each on a new private system
     #[value(name = "S")]
     Scale,
+    /// Crawl: pages per second, memory and processor time of technical-seo, over sites that nginx serves here
+    #[value(name = "crawl")]
+    Crawl,
 }
 
 /// `hermes bench`.
@@ -98,16 +101,36 @@ pub struct Bench {
     /// How long nothing happens before the run of Q
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     pub quiet: u64,
+    /// What is crawled.
+    #[command(flatten)]
+    pub crawl: CrawlOptions,
     /// Write one line of JSON to standard output, and the table to standard error
     #[arg(long)]
     pub json: bool,
+}
+
+/// What the figure `crawl` reads.
+#[derive(Args, Debug)]
+pub struct CrawlOptions {
+    /// The folder of the site that `crawl` reads: that of Debian's package python3.11-doc, unless you name another one
+    #[arg(long, value_name = "FOLDER", default_value = "/usr/share/doc/python3.11/html")]
+    pub site: PathBuf,
+    /// Crawls of each site, of which the median is given
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub crawls: NonZeroUsize,
+    /// Pages of the made-up site that shows how memory grows [default: ten times those of --site]
+    #[arg(long, value_name = "PAGES", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub made_pages: Option<u16>,
+    /// Links of the made-up site
+    #[arg(long, value_name = "LINKS", default_value_t = 1_000_000)]
+    pub made_links: u32,
 }
 
 impl Bench {
     /// Whether anything is wanted that is measured on the system that the options describe.
     #[must_use]
     pub fn wants_one_system(&self) -> bool {
-        self.figures.iter().any(|figure| *figure != Figure::Scale)
+        self.figures.iter().any(|figure| !matches!(figure, Figure::Scale | Figure::Crawl))
     }
 
     /// Whether `figure` is wanted.

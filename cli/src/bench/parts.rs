@@ -75,7 +75,8 @@ pub(super) async fn accepting(connection: &mut Connection, plan: &Plan, count: u
     Ok(Latencies::of(durations).with(runs))
 }
 
-async fn until_settled(connection: &mut Connection, run: RunId) -> anyhow::Result<()> {
+/// Asks until a run has settled.
+pub(super) async fn until_settled(connection: &mut Connection, run: RunId) -> anyhow::Result<()> {
     #[derive(Deserialize)]
     struct View {
         status: hermes_core::RunStatus,

@@ -67,6 +67,11 @@ pub(super) fn memory_mb(pid: u32) -> f64 {
     kilobytes / 1_024.0
 }
 
+/// Most megabytes of memory that the process has had at a time, without those below it.
+pub(super) fn peak_memory_mb(pid: u32) -> Option<f64> {
+    field(pid, "status", "VmHWM:").map(|kilobytes| kilobytes / 1_024.0)
+}
+
 fn field(pid: u32, file: &str, name: &str) -> Option<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
@@ -95,6 +100,7 @@ mod tests {
         let own = std::process::id();
         assert!(state(own).is_some());
         assert!(memory_mb(own) > 0.1);
+        assert!(peak_memory_mb(own) > Some(0.1));
         assert!(cpu_seconds(own) >= 0.0);
         assert!(machine_cpu_seconds() >= own_cpu_seconds());
         assert_eq!(file_system(Path::new("/proc/self/")).as_deref(), Some("proc"));

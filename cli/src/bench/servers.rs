@@ -160,7 +160,8 @@ pub(super) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn find(names: &[&str]) -> Option<PathBuf> {
+/// The first program of these names in the search path.
+pub(super) fn find(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let candidates = names.iter().flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)));
     candidates.into_iter().find(|candidate| candidate.is_file())

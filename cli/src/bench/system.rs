@@ -32,7 +32,7 @@ impl System {
         if let Some(url) = &bench.url {
             system.servers.push(url.clone());
         } else if bench.embedded {
-            system.start_embedded(&bench.data).await?;
+            system.start_embedded(&bench.data, &[]).await?;
         } else {
             system = Self::start_fleet(&bench.data, bench.dispatchers, bench.worker_runners).await?;
         }
@@ -57,14 +57,22 @@ impl System {
         Ok(system)
     }
 
-    async fn start_embedded(&mut self, parent: &Path) -> anyhow::Result<()> {
+    /// Starts one process over SQLite that may read sites of this machine, as fast as they answer.
+    pub(super) async fn start_crawler(parent: &Path) -> anyhow::Result<Self> {
+        let mut system = Self { servers: Vec::new(), processes: Vec::new(), stores: None };
+        system.start_embedded(parent, &["--allow-private-targets"]).await?;
+        Ok(system)
+    }
+
+    async fn start_embedded(&mut self, parent: &Path, more: &[&str]) -> anyhow::Result<()> {
         let listen = format!("127.0.0.1:{}", free_port()?);
         let program = std::env::current_exe().context("cannot find this program")?;
         let folder = folder(parent, "hermes")?;
         let data = folder.join("data");
         let words =
             [OsStr::new("up"), OsStr::new("--listen"), OsStr::new(&listen), OsStr::new("--data"), data.as_os_str()];
-        let command: Vec<&OsStr> = std::iter::once(program.as_os_str()).chain(words).collect();
+        let command: Vec<&OsStr> =
+            std::iter::once(program.as_os_str()).chain(words).chain(more.iter().map(OsStr::new)).collect();
         let process = start("hermes", folder.clone(), &command, &environment(&[])).await?;
         self.add_server(process, &listen).await
     }

@@ -6,8 +6,12 @@
 //! A request waits for its turn. Where the target asked to be left alone, or is taken for down, it waits only briefly;
 //! what takes longer fails at once with [`HttpError::HeldBack`], so that the run can do better with its time.
 //!
-//! Deliberately absent: connections that do not go through the port, such as those of a browser.
+//! Requests by which our robot reads sites and asks providers get the operator's address into their user agent here, and
+//! in [`SignedBrowser`].
+//!
+//! Deliberately absent: limits for connections that do not go through the port, such as those of a browser.
 
+mod signature;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -23,6 +27,9 @@ use hermes_core::ports::politeness::{Admission, Ask, Limits, Permit, Policy, Pol
 use tokio::runtime::Handle;
 
 use crate::retry_after::retry_after_ms;
+use crate::site::fetch::USER_AGENT;
+pub use signature::SignedBrowser;
+use signature::sign;
 
 /// How much longer than its request a permit lasts.
 const LEASE_MARGIN_MS: u64 = 5_000;
@@ -40,6 +47,8 @@ pub struct PoliteHttp {
     policy: Policy,
     /// What the operator has put there himself.
     own: Arc<BTreeSet<Target>>,
+    /// Where those who are called reach the operator.
+    contact: Option<Arc<str>>,
 }
 
 impl PoliteHttp {
@@ -52,7 +61,13 @@ impl PoliteHttp {
         policy: Policy,
         environment: &BTreeMap<String, String>,
     ) -> Self {
-        Self { inner, politeness, entropy, policy, own: Arc::new(target::configured(environment)) }
+        Self { inner, politeness, entropy, policy, own: Arc::new(target::configured(environment)), contact: None }
+    }
+
+    /// The same, with requests of our robot that say where its operator is reached.
+    #[must_use]
+    pub fn signed(self, contact: Option<&str>) -> Self {
+        Self { contact: contact.map(Arc::from), ..self }
     }
 
     /// Waits for leave. None if nobody can be asked: a request does not fail for that.
@@ -87,7 +102,12 @@ impl PoliteHttp {
 
 #[async_trait]
 impl Http for PoliteHttp {
-    async fn send(&self, request: Request) -> Result<Response, HttpError> {
+    async fn send(&self, mut request: Request) -> Result<Response, HttpError> {
+        for (name, value) in &mut request.headers {
+            if name == "user-agent" && value == USER_AGENT {
+                *value = sign(value, self.contact.as_deref());
+            }
+        }
         let Some(target) = target::of(&request.url) else { return self.inner.send(request).await };
         let limits = target::limits(&self.policy, &self.own, &target, &request.url);
         let permit = match self.leave(&target, &limits, request.timeout).await {

@@ -176,3 +176,27 @@ fn an_answer_says_what_it_says_about_its_target() {
         assert_eq!(went(&outcome, is_patient), expected, "{outcome:?}");
     }
 }
+
+/// Keeps what requests call themselves.
+#[derive(Default)]
+struct Names(std::sync::Mutex<Vec<String>>);
+
+#[async_trait]
+impl Http for Names {
+    async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        let named = request.headers.into_iter().find(|(name, _)| name == "user-agent");
+        self.0.lock().expect("not poisoned").push(named.map_or_else(String::new, |(_, value)| value));
+        Ok(crate::site::fake::response(200, &[("content-type", "text/html")], "<title>x</title>"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_of_a_crawl_says_where_its_operator_is_reached() {
+    let names = Arc::new(Names::default());
+    let http = polite(names.clone(), Policy::default()).signed(Some("https://operator.test/robot"));
+    let outcome = execute(&TechnicalSeo { reach: Reach::Public }, &job_for("crawl_render"), &http).await;
+    assert!(matches!(outcome, ServiceOutcome::Completed(_)), "{outcome:?}");
+    let signed = format!("{}; +https://operator.test/robot)", USER_AGENT.trim_end_matches(')'));
+    let seen = names.0.lock().expect("not poisoned").clone();
+    assert!(seen.len() > 1 && seen.iter().all(|name| *name == signed), "{seen:?}");
+}

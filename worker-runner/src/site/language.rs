@@ -8,13 +8,19 @@ const TWO_LETTERS: &str = "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm
     se sg sh si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa \
     wo xh yi yo za zh zu";
 
-/// Whether a text is the code of a language: a registered one of two letters, or three letters.
+/// The codes of three letters of the same registry: each word stands for its first two letters followed by each of the
+/// others (`gsw` is in `gsaelmopqrstuvw`).
+const THREE_LETTERS: &str = include_str!("three_letter_languages.txt");
+
+/// Whether a text is the code of a language, in two or three letters, that is registered.
 #[must_use]
 pub fn is_language(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
     match code.len() {
         2 => TWO_LETTERS.split_ascii_whitespace().any(|known| known == code),
-        3 => code.bytes().all(|byte| byte.is_ascii_lowercase()),
+        3 if code.is_ascii() => THREE_LETTERS
+            .split_ascii_whitespace()
+            .any(|word| word.strip_prefix(&code[..2]).is_some_and(|others| others.contains(&code[2..]))),
         _ => false,
     }
 }
@@ -31,10 +37,10 @@ mod tests {
 
     #[test]
     fn registered_codes_are_languages_and_others_are_not() {
-        for code in ["en", "DE", "zh", "fil", "iw"] {
+        for code in ["en", "DE", "zh", "fil", "iw", "gsw", "cmn"] {
             assert!(is_language(code), "{code}");
         }
-        for code in ["", "x", "xx", "english", "e1", "ü"] {
+        for code in ["", "x", "xx", "english", "e1", "ü", "zzz", "qqq", "eü", "üe", "e\u{301}"] {
             assert!(!is_language(code), "{code}");
         }
         assert!(is_hreflang_language("pt-BR") && is_hreflang_language("X-Default") && !is_hreflang_language("xx-BR"));

@@ -124,7 +124,7 @@ async fn read(
         }
         return Ok(None);
     }
-    let outcome = inflate(response.body).and_then(|body| parse(&decode(&body, None)));
+    let outcome = inflate(response.body, FILE_BYTES_MAX).and_then(|body| parse(&decode(&body, None)));
     if response.truncated {
         found.problems.push(format!("only the first {FILE_BYTES_MAX} bytes of {url} were read"));
     }
@@ -137,13 +137,13 @@ async fn read(
     }
 }
 
-/// Undoes gzip, which is told by its first two bytes: servers label such files in many ways.
-fn inflate(body: Vec<u8>) -> Result<Vec<u8>, String> {
+/// Undoes gzip, which is told by its first two bytes: servers label such files in many ways. Gives at most `bytes_max`.
+pub(crate) fn inflate(body: Vec<u8>, bytes_max: usize) -> Result<Vec<u8>, String> {
     if !body.starts_with(&[0x1F, 0x8B]) {
         return Ok(body);
     }
     let mut text = Vec::new();
-    let limit = FILE_BYTES_MAX as u64;
+    let limit = bytes_max as u64;
     flate2::read::MultiGzDecoder::new(body.as_slice())
         .take(limit)
         .read_to_end(&mut text)

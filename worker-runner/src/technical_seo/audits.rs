@@ -1,9 +1,10 @@
 //! The SEO audits of Lighthouse 13.5, for one page: pass, fail or not applicable, and how many items fail.
 //!
 //! What each audit asks is documented at <https://developer.chrome.com/docs/lighthouse/seo/>; outcomes and counts are
-//! meant to be the same as there. Three things differ because no browser is at work here: scripts do not run, style
-//! sheets hide no text, and listeners that scripts add to links are not seen. Three-letter codes of languages are taken
-//! by their form. A page that answers with an error fails `http-status-code`, and nothing else is asked of it.
+//! the same as there; `tests/audit_pages` compares them. Three things differ because no browser is at work here: scripts
+//! do not run, style sheets hide nothing (attributes do), and listeners that scripts add to links are not seen. A fourth
+//! is a fault there: behind `max-snippet:` in `X-Robots-Tag` a `noindex` is not seen, as if that were the name of a robot.
+//! A page that answers with an error fails `http-status-code`, and nothing else is asked of it.
 
 use std::collections::BTreeSet;
 
@@ -123,6 +124,11 @@ pub(super) fn of_error(status: u16, robots: &RobotsFile) -> Vec<Audited> {
     all
 }
 
+/// Judges a site whose home page could not be read, because of its robots.txt: nothing but that file can be.
+pub(super) fn of_unread(robots: &RobotsFile) -> Vec<Audited> {
+    vec![robots_txt(robots)]
+}
+
 /// Passes if at least one of [`SEARCHERS`] may index the page. Otherwise what keeps everybody away is told.
 fn is_crawlable(signal: &'static str, url: &Url, page: &Page, robots: &RobotsFile) -> Audited {
     let blocks = |searcher: &str| {
@@ -155,7 +161,7 @@ fn is_crawlable(signal: &'static str, url: &Url, page: &Page, robots: &RobotsFil
 
 fn robots_txt(robots: &RobotsFile) -> Audited {
     match robots.status {
-        429 | 500..=599 => Audited::whole(ROBOTS_TXT, Some(format!("robots.txt answers HTTP {}", robots.status))),
+        500..=599 => Audited::whole(ROBOTS_TXT, Some(format!("robots.txt answers HTTP {}", robots.status))),
         200..=299 if robots.bytes > 0 => {
             let details = robots.errors.iter().map(|error| format!("line {}: {}", error.line, error.problem)).collect();
             Audited { items: robots.wrong_lines as u64, ..Audited::of(ROBOTS_TXT, details) }

@@ -13,6 +13,19 @@ use tokio_util::io::StreamReader;
 /// The codings that are offered to servers, as `Accept-Encoding` lists them.
 pub(super) const ACCEPTED: &str = "gzip, br, deflate";
 
+/// Codings that were not offered, and whose bodies are no text. Other names, such as `utf-8`, are mistakes of servers
+/// that send their text as it is.
+const NOT_OFFERED: [&str; 10] =
+    ["zstd", "compress", "x-compress", "dcb", "dcz", "exi", "bzip2", "lzma", "xz", "pack200-gzip"];
+
+/// The coding of a `Content-Encoding` field that makes a body unreadable: one that was not offered, or several.
+pub(super) fn unreadable(field: &str) -> Option<String> {
+    let names: Vec<String> = field.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+    let is_strange = |name: &String| NOT_OFFERED.contains(&name.as_str());
+    let codings = names.iter().filter(|name| is_strange(name) || Coding::named(name).is_some()).count();
+    (codings > 1 || names.iter().any(is_strange)).then(|| names.join(", "))
+}
+
 /// Bytes pulled from the decoder at a time.
 const STEP_BYTES: usize = 16 * 1_024;
 
@@ -174,6 +187,22 @@ mod tests {
         for (name, coding) in CODINGS {
             let body = read_from([].as_slice(), Some(coding), 100).await.expect(name);
             assert!(body.bytes.is_empty() && !body.truncated, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_offered_is_unreadable_and_a_wrong_name_is_not() {
+        for (field, expected) in [
+            ("zstd", Some("zstd")),
+            (" ZSTD", Some("zstd")),
+            ("gzip, zstd", Some("gzip, zstd")),
+            ("gzip, br", Some("gzip, br")),
+            ("gzip, identity", None),
+            ("br", None),
+            ("utf-8", None),
+            ("", None),
+        ] {
+            assert_eq!(unreadable(field).as_deref(), expected, "{field}");
         }
     }
 

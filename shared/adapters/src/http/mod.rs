@@ -103,9 +103,15 @@ impl HttpClient {
         let named = content_encoding(answer.headers());
         let coding = named.as_deref().and_then(Coding::named);
         let headers = incoming(answer.headers(), coding.is_some());
+        let unreadable = named.as_deref().and_then(decode::unreadable);
         let body = decode::read(answer, coding, request.body_bytes_max)
             .await
             .map_err(|failure| protocol(error::innermost(&failure)))?;
+        // Without a body nothing is lost; as text it would be taken for a page full of rubbish.
+        if let Some(coding) = unreadable.filter(|_| !body.bytes.is_empty()) {
+            let offered = decode::ACCEPTED;
+            return Err(protocol(format!("the body is compressed with {coding}, although {offered} were offered")));
+        }
         Ok(Response {
             status,
             version,

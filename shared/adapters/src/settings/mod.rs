@@ -112,6 +112,8 @@ pub struct Worker {
     pub allow_private_targets: bool,
     /// `[politeness]`: how often others are called.
     pub politeness: Policy,
+    /// Under which address those who are called reach the operator: a URL, or an e-mail address.
+    pub contact: Option<String>,
 }
 
 /// What diagnoses are made with.
@@ -215,6 +217,7 @@ impl Settings {
             grace: Duration::from_secs(reader.number("worker.grace_seconds", 0..=3_600)),
             allow_private_targets: reader.flag("worker.allow_private_targets"),
             politeness: politeness(&mut reader),
+            contact: reader.text("politeness.contact", contact, || None),
         };
         let diagnosis = Diagnosis { rules: reader.text("diagnosis.rules", rule_file, || None) };
         let secrets = secrets(&mut reader);
@@ -290,6 +293,22 @@ fn politeness(reader: &mut Reader) -> Policy {
     };
     let own = Limits { interval_us: 0, at_a_time: 0, ..sites };
     Policy { sites, own, wait_max_ms: reader.number("politeness.wait_max_ms", 0..=60_000) }
+}
+
+/// What stands in the user agent must not end its comment or its line.
+fn contact(text: &str) -> Result<Option<String>, String> {
+    let example = "write a URL such as https://example.com/robot, or an e-mail address";
+    let is_plain = text.len() <= 200 && text.chars().all(|c| c.is_ascii_graphic() && !"()<>\"\\;,".contains(c));
+    let is_url = Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty());
+    let is_mail = text.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && host.contains('.') && !text.contains([':', '/']) && !host.contains('@')
+    });
+    match text {
+        "" => Ok(None),
+        _ if is_plain && (is_url || is_mail) => Ok(Some(text.to_owned())),
+        _ => Err(format!("is '{text}'; {example}")),
+    }
 }
 
 /// `[secrets]`.

@@ -247,3 +247,18 @@ fn a_file_that_is_named_must_exist() {
     let error = Settings::load(Some(Path::new("/nowhere/hermes.toml"))).expect_err("no file").to_string();
     assert!(error.starts_with("read the settings:\n  /nowhere/hermes.toml: cannot be read: "), "{error}");
 }
+
+#[test]
+fn a_contact_is_an_address_that_fits_into_a_user_agent() {
+    let read = |text: &str| from_environment(&[("HERMES_POLITENESS_CONTACT", text)]);
+    for text in ["https://example.com/robot?a=b", "http://[::1]:80/", "robots@example.com"] {
+        assert_eq!(read(text).expect("valid").worker.contact.as_deref(), Some(text));
+    }
+    assert_eq!(from_environment(&[]).expect("valid").worker.contact, None);
+    for text in
+        ["example.com", "ftp://a.b/", "https://", "https://a.b/) x", "https://u:p@a.b/", "a@b", "a b@c.d", "a@b.c;d"]
+    {
+        let problems = problems(read(text));
+        assert!(problems.len() == 1 && problems[0].contains("https://example.com/robot"), "{text}: {problems:?}");
+    }
+}

@@ -9,12 +9,10 @@ use html5ever::{LocalName, local_name};
 use url::Url;
 
 use super::tree::{Data, Element, Id};
-use super::walk::{TEXT_NODES_MAX, Walk, has_token};
+use super::walk::{TEXT_NODES_MAX, Walk, has_token, is_invisible, is_unshown};
 use super::{LINKS_MAX, Link, generic};
 use crate::site::address::{is_private_by_name, is_web, normalise};
 
-/// Schemes that are for people and not for crawlers; such links are neither good nor bad.
-const OTHER_SCHEMES: &[&str] = &["mailto:", "tel:", "sms:", "data:", "blob:", "ftp:", "irc:", "xmpp:", "magnet:"];
 /// Attributes that only make sense beside a `href`: an element with one of them was meant as a link.
 const LINK_ATTRIBUTES: [LocalName; 7] = [
     local_name!("target"),
@@ -25,6 +23,23 @@ const LINK_ATTRIBUTES: [LocalName; 7] = [
     local_name!("type"),
     local_name!("referrerpolicy"),
 ];
+/// Attributes that listen, as the HTML standard lists them for all elements. Others that begin so do nothing.
+const LISTENERS: &str = " onabort onanimationcancel onanimationend onanimationiteration onanimationstart onauxclick \
+    onbeforecopy onbeforecut onbeforeinput onbeforematch onbeforepaste onbeforetoggle onblur oncancel oncanplay \
+    oncanplaythrough onchange onclick onclose oncommand oncontentvisibilityautostatechange oncontextlost oncontextmenu \
+    oncontextrestored oncopy oncuechange oncut ondblclick ondrag ondragend ondragenter ondragleave ondragover \
+    ondragstart ondrop ondurationchange onemptied onended onerror onfocus onformdata ongotpointercapture oninput \
+    oninvalid onkeydown onkeypress onkeyup onload onloadeddata onloadedmetadata onloadstart onlostpointercapture \
+    onmousedown onmouseenter onmouseleave onmousemove onmouseout onmouseover onmouseup onmousewheel onpaste onpause \
+    onplay onplaying onpointercancel onpointerdown onpointerenter onpointerleave onpointermove onpointerout \
+    onpointerover onpointerrawupdate onpointerup onprogress onratechange onreset onresize onscroll onscrollend onsearch \
+    onsecuritypolicyviolation onseeked onseeking onselect onselectionchange onselectstart onslotchange onstalled \
+    onsubmit onsuspend ontimeupdate ontoggle ontouchcancel ontouchend ontouchmove ontouchstart ontransitioncancel \
+    ontransitionend ontransitionrun ontransitionstart onvolumechange onwaiting onwebkitanimationend \
+    onwebkitanimationiteration onwebkitanimationstart onwebkittransitionend onwheel ";
+/// Elements at whose borders a line of text ends.
+const ENDS_LINES: [&str; 14] =
+    ["br", "div", "p", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6", "section", "article"];
 /// Characters of a `href` that is kept as an example.
 const EXAMPLE_CHARS_MAX: usize = 80;
 
@@ -40,13 +55,12 @@ pub(super) struct Seen {
 }
 
 pub(super) fn anchor<'a>(walk: &mut Walk<'a>, element: &'a Element, id: Id) {
-    let href = element.attr(&local_name!("href")).map(str::trim);
     let rel = element.attr(&local_name!("rel"));
     let is_judged = element.name.local == local_name!("a") && walk.noscript.is_none();
     if is_judged {
-        judge(walk, element, href);
+        judge(walk, element);
     }
-    let Some(href) = href.filter(|href| !href.is_empty()) else { return };
+    let Some(href) = element.link_target().map(str::trim).filter(|href| !href.is_empty()) else { return };
     // Links that differ in their fragments only are one, and most pages repeat theirs: each is parsed once.
     let spelling = href.split('#').next().unwrap_or_default();
     let nofollow = has_token(rel, "nofollow");
@@ -64,14 +78,17 @@ pub(super) fn anchor<'a>(walk: &mut Walk<'a>, element: &'a Element, id: Id) {
     if seen.is_local {
         walk.facts.localhost_links.add(|| href.to_owned());
     }
-    if is_judged && seen.is_judged && !nofollow {
+    // To Lighthouse `rel` is a text here, and links in drawings have none.
+    let is_asked_not_to = element.is_html() && rel.is_some_and(|rel| rel.contains("nofollow"));
+    if is_judged && seen.is_judged && !is_asked_not_to {
         judge_text(walk, id);
     }
 }
 
 /// Takes in a spelling that is new on this page.
 fn look(walk: &mut Walk<'_>, spelling: &str, nofollow: bool) -> Seen {
-    let Ok(url) = walk.base.join(spelling) else { return Seen { index: None, is_local: false, is_judged: false } };
+    // What leads nowhere is not this page, so its text is judged.
+    let Ok(url) = walk.base.join(spelling) else { return Seen { index: None, is_local: false, is_judged: true } };
     if !matches!(url.scheme(), "http" | "https") {
         return Seen { index: None, is_local: false, is_judged: !matches!(url.scheme(), "javascript" | "mailto") };
     }
@@ -91,8 +108,9 @@ fn look(walk: &mut Walk<'_>, spelling: &str, nofollow: bool) -> Seen {
 }
 
 /// Counts the element, and tells whether a crawler can follow it.
-fn judge(walk: &mut Walk<'_>, element: &Element, href: Option<&str>) {
+fn judge(walk: &mut Walk<'_>, element: &Element) {
     let given = |name: LocalName| element.attr(&name).is_some_and(|value| !value.trim().is_empty());
+    let href = element.attr(&local_name!("href"));
     let bare: Cow<'_, str> = match href {
         Some(href) if href.contains(char::is_whitespace) => href.replace(char::is_whitespace, "").into(),
         Some(href) => href.into(),
@@ -100,30 +118,34 @@ fn judge(walk: &mut Walk<'_>, element: &Element, href: Option<&str>) {
     };
     let bare = bare.as_ref();
     // A role makes it something else than a link; an id makes it a place to link to.
-    let is_other = |scheme: &&str| bare.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     if given(local_name!("role"))
-        || OTHER_SCHEMES.iter().any(is_other)
+        || bare.starts_with("mailto:")
         || bare.is_empty() && element.attr(&local_name!("id")).is_some_and(|id| !id.is_empty())
     {
         return;
     }
     let is_file = bare.starts_with("file:");
-    if !is_file && given(local_name!("name")) {
+    if !is_file && element.is_html() && given(local_name!("name")) {
         return;
     }
     let is_placeholder = href.is_none() && LINK_ATTRIBUTES.iter().all(|name| element.attr(name).is_none());
-    if is_placeholder && !element.attribute_names().any(|name| name.starts_with("on")) {
+    if is_placeholder && !element.attribute_names().any(listens) {
         return;
     }
     walk.facts.anchors.total += 1;
+    // An empty href leads to the page itself, and so does a missing one in a drawing; elsewhere it leads nowhere.
+    let leads_nowhere = href.is_none() && (is_placeholder || element.is_html());
     let is_void = bare.contains("javascript:void(0") || bare.contains("javascript:void0");
-    // An empty href leads to the page itself, a missing one nowhere.
-    if is_file || href.is_none() || is_void || is_broken(walk.page, bare) {
+    if is_file || leads_nowhere || is_void || is_broken(walk.page, bare) {
         walk.facts.anchors.uncrawlable.add(|| match href {
-            Some(href) => format!("href=\"{}\"", href.chars().take(EXAMPLE_CHARS_MAX).collect::<String>()),
+            Some(href) => format!("href=\"{}\"", href.trim().chars().take(EXAMPLE_CHARS_MAX).collect::<String>()),
             None => "<a> without href".to_owned(),
         });
     }
+}
+
+fn listens(attribute: &str) -> bool {
+    attribute.starts_with("on") && LISTENERS.split(' ').any(|listener| listener == attribute)
 }
 
 /// Whether a reference cannot be resolved. Only those with a colon or slashes at the beginning can fail.
@@ -133,18 +155,13 @@ fn is_broken(page: &Url, bare: &str) -> bool {
 }
 
 fn judge_text(walk: &mut Walk<'_>, id: Id) {
-    let mut text = String::new();
-    for piece in walk.texts_in(id) {
-        for word in piece.split_whitespace() {
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.push_str(word);
-        }
-        if text.len() > generic::BYTES_MAX {
-            break;
-        }
+    // Nobody sees it before they open what is around it.
+    if walk.folded.is_some() {
+        return;
     }
+    let text = shown_text(walk, id);
+    // As JavaScript trims: blanks of every kind.
+    let text = text.trim();
     if text.is_empty() {
         return;
     }
@@ -156,6 +173,55 @@ fn judge_text(walk: &mut Walk<'_>, id: Id) {
     if generic::is_generic(&text, lang_of(walk, id)) {
         walk.facts.anchors.generic.add(|| text);
     }
+}
+
+/// The beginning of what browsers call `innerText`: blanks are one, lines end where blocks and `<br>` are, and what is
+/// not shown is left out; of a link that is not shown itself, all its text as it is written.
+fn shown_text(walk: &Walk<'_>, id: Id) -> String {
+    let tree = walk.tree;
+    let is_written = walk.unshown.is_some() || tree.element(id).is_none_or(|element| !element.is_html());
+    let mut text = String::new();
+    let mut at = tree.after(id, id, true, |_| ());
+    for _ in 0..TEXT_NODES_MAX {
+        let Some(node) = at else { break };
+        let mut into_children = true;
+        match tree.data(node) {
+            Data::Text(piece) if is_written => text.push_str(piece),
+            Data::Text(piece) => add_shown(&mut text, piece),
+            Data::Element(element) if !is_written => {
+                into_children = !(is_never_shown(element) || is_unshown(element) || is_invisible(element));
+                if into_children && ENDS_LINES.contains(&&*element.name.local) {
+                    text.push('\n');
+                }
+            }
+            Data::Element(_) | Data::Other => {}
+        }
+        if text.len() > generic::BYTES_MAX * 2 {
+            break;
+        }
+        at = tree.after(id, node, into_children, |left| {
+            let ends = tree.element(left).is_some_and(|element| ENDS_LINES.contains(&&*element.name.local));
+            if ends && !is_written {
+                text.push('\n');
+            }
+        });
+    }
+    text
+}
+
+/// Adds a piece with its runs of blanks made one; those that no layout keeps apart from a line's end go.
+fn add_shown(text: &mut String, piece: &str) {
+    for c in piece.chars() {
+        if !c.is_ascii_whitespace() {
+            text.push(c);
+        } else if !text.ends_with([' ', '\n']) {
+            text.push(' ');
+        }
+    }
+}
+
+fn is_never_shown(element: &Element) -> bool {
+    matches!(&*element.name.local, "script" | "style" | "template" | "noscript" | "title")
 }
 
 /// The language of what is inside a link: of the elements in it if they agree, of the link if there are none. `None`
@@ -171,14 +237,14 @@ fn lang_of<'a>(walk: &Walk<'a>, id: Id) -> Option<&'a str> {
         }
         let mut inside = std::iter::once(inner).chain(tree.ancestors(inner).take_while(|at| *at != id));
         let own = inside.find_map(|at| tree.element(at)?.attr(&local_name!("lang")));
-        let Some(lang) = own.filter(|lang| !lang.is_empty()).or(around) else { continue };
+        let Some(lang) = own.or(around).filter(|lang| !lang.is_empty()) else { continue };
         match found {
             Some(known) if primary(known) != primary(lang) => return None,
             Some(_) => {}
             None => found = Some(lang),
         }
     }
-    found.or(around)
+    found.or(around).filter(|lang| !lang.is_empty())
 }
 
 fn has_text(walk: &Walk<'_>, id: Id) -> bool {

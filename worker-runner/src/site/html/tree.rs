@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use html5ever::driver::{self, ParseOpts};
 use html5ever::tendril::{StrTendril, TendrilSink};
 use html5ever::tree_builder::{ElementFlags, NodeOrText, QuirksMode, TreeBuilderOpts, TreeSink};
-use html5ever::{Attribute, LocalName, QualName, ns};
+use html5ever::{Attribute, LocalName, QualName, local_name, ns};
 
 /// Bytes that are parsed between two looks at depth and time.
 const CHUNK_BYTES: usize = 16 * 1_024;
@@ -67,6 +67,16 @@ impl Element {
         let mut attributes = self.attributes.iter();
         let found = attributes.find(|attribute| attribute.name.local == *name && attribute.name.ns == ns!());
         found.map(|attribute| &*attribute.value)
+    }
+
+    /// Where it leads as a link: its `href`, and in a drawing the older `xlink:href` where there is none.
+    pub(crate) fn link_target(&self) -> Option<&str> {
+        let older = || {
+            let mut attributes = self.attributes.iter().filter(|_| !self.is_html());
+            let found = attributes.find(|one| one.name.ns == ns!(xlink) && one.name.local == local_name!("href"));
+            found.map(|attribute| &*attribute.value)
+        };
+        self.attr(&local_name!("href")).or_else(older)
     }
 
     /// Whether it is an element of HTML, and not of a drawing or a formula.

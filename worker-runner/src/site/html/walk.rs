@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use html5ever::{local_name, ns};
+use html5ever::local_name;
 use url::Url;
 
 use super::links::{self, Seen};
@@ -31,10 +31,18 @@ pub(super) struct Walk<'a> {
     pub(super) seen: HashMap<(&'a str, bool), Seen>,
     /// The languages declared around the current element, from the outside in.
     pub(super) langs: Vec<(Id, &'a str)>,
-    /// The outermost element around the current one that hides its content.
+    /// The outermost element around the current one that hides its content from readers with or without eyes.
     pub(super) hidden: Option<Id>,
+    /// The outermost element around the current one that browsers do not draw.
+    pub(super) unshown: Option<Id>,
+    /// The outermost `<details>` around the current element that is closed …
+    closed: Option<Id>,
+    /// … and the part of it, all but its summary, that the current element is in.
+    pub(super) folded: Option<Id>,
     /// The element around the current one that browsers with scripts do not show.
     pub(super) noscript: Option<Id>,
+    /// The elements of the page by their ids, once somebody has asked for one.
+    ids: Option<HashMap<&'a str, Id>>,
     body: Option<Id>,
     text: Fingerprinter,
 }
@@ -49,7 +57,11 @@ pub(super) fn extract(html: &str, page: &Url) -> PageFacts {
         seen: HashMap::new(),
         langs: Vec::new(),
         hidden: None,
+        unshown: None,
+        closed: None,
+        folded: None,
         noscript: None,
+        ids: None,
         body: None,
         text: Fingerprinter::new(),
     };
@@ -99,24 +111,26 @@ impl<'a> Walk<'a> {
     fn leave(&mut self, id: Id) {
         self.langs.pop_if(|(at, _)| *at == id);
         self.hidden.take_if(|at| *at == id);
+        self.unshown.take_if(|at| *at == id);
+        self.closed.take_if(|at| *at == id);
+        self.folded.take_if(|at| *at == id);
         self.noscript.take_if(|at| *at == id);
         self.body.take_if(|at| *at == id);
     }
 
     fn element(&mut self, id: Id, element: &'a Element) -> bool {
-        if let Some(lang) = element.attr(&local_name!("lang")).map(str::trim).filter(|lang| !lang.is_empty()) {
+        // An empty one says that the language is not known, whatever is declared around it.
+        if let Some(lang) = element.attr(&local_name!("lang")).map(str::trim) {
             self.langs.push((id, lang));
         }
-        if self.hidden.is_none() && hides(element) {
-            self.hidden = Some(id);
-        }
+        self.enter_what_hides(id, element);
         if element.attribute_names().any(|name| matches!(name, "itemscope" | "typeof")) {
             self.facts.structured.present = true;
         }
         let in_body = self.body.is_some();
         match element.name.local {
             local_name!("html") => {
-                let lang = self.langs.last().filter(|(at, _)| *at == id);
+                let lang = self.langs.last().filter(|(at, lang)| *at == id && !lang.is_empty());
                 self.facts.lang = lang.map(|(_, lang)| (*lang).to_owned());
             }
             local_name!("body") if !in_body => self.body = Some(id),
@@ -140,6 +154,25 @@ impl<'a> Walk<'a> {
             _ => {}
         }
         true
+    }
+
+    fn enter_what_hides(&mut self, id: Id, element: &Element) {
+        let is_unshown = is_unshown(element);
+        let is_folded = self.closed.is_some()
+            && self.closed == self.tree.parent(id)
+            && element.name.local != local_name!("summary");
+        if is_unshown {
+            self.unshown.get_or_insert(id);
+        }
+        if is_folded {
+            self.folded.get_or_insert(id);
+        }
+        if element.name.local == local_name!("details") && element.attr(&local_name!("open")).is_none() {
+            self.closed.get_or_insert(id);
+        }
+        if self.hidden.is_none() && (is_unshown || is_folded || is_invisible(element) || is_unspoken(element)) {
+            self.hidden = Some(id);
+        }
     }
 
     fn script(&mut self, element: &Element, id: Id, in_body: bool) {
@@ -245,6 +278,21 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The first element with an id.
+    pub(super) fn with_id(&mut self, wanted: &str) -> Option<Id> {
+        let tree = self.tree;
+        let ids = self.ids.get_or_insert_with(|| {
+            let mut ids = HashMap::new();
+            for at in tree.descendants(ROOT) {
+                if let Some(id) = tree.element(at).and_then(|element| element.attr(&local_name!("id"))) {
+                    ids.entry(id).or_insert(at);
+                }
+            }
+            ids
+        });
+        ids.get(wanted).copied()
+    }
+
     /// The pieces of text inside an element, as far as its first [`TEXT_NODES_MAX`] nodes hold them.
     pub(super) fn texts_in(&self, id: Id) -> impl Iterator<Item = &'a str> {
         texts_in(self.tree, id)
@@ -268,8 +316,25 @@ pub(super) fn text_of(tree: &Tree, id: Id) -> Text {
     Text::new(&texts_in(tree, id).collect::<String>())
 }
 
-/// Whether an attribute hides the element from everybody, or from those who do not see.
-fn hides(element: &Element) -> bool {
-    element.attr(&local_name!("hidden")).is_some() && element.name.ns == ns!(html)
-        || element.attr(&local_name!("aria-hidden")) == Some("true")
+/// Whether an attribute keeps browsers from drawing the element. What style sheets do is not seen.
+pub(super) fn is_unshown(element: &Element) -> bool {
+    element.is_html() && element.attr(&local_name!("hidden")).is_some() || has_style(element, "display", "none")
+}
+
+/// Whether an attribute makes the element invisible, though it takes its place.
+pub(super) fn is_invisible(element: &Element) -> bool {
+    has_style(element, "visibility", "hidden")
+}
+
+/// Whether an attribute hides the element from those who have the page read to them.
+fn is_unspoken(element: &Element) -> bool {
+    element.attr(&local_name!("aria-hidden")) == Some("true")
+}
+
+fn has_style(element: &Element, property: &str, value: &str) -> bool {
+    let Some(style) = element.attr(&local_name!("style")) else { return false };
+    style.split(';').filter_map(|declaration| declaration.split_once(':')).any(|(name, text)| {
+        let text = text.split('!').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(property) && text.trim().eq_ignore_ascii_case(value)
+    })
 }

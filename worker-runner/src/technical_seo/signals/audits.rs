@@ -8,17 +8,12 @@ use super::super::table::State;
 use crate::site::report::{Findings, Report};
 
 pub(super) fn add(report: &mut Report, audit: &Audit) {
-    let (Some(response), Some(crawled)) = (&audit.home.response, &audit.crawled) else { return };
     let robots = &audit.home.robots;
-    let audited = match &crawled.table.node(crawled.home).state {
-        State::Page(page) => audits::of_page(&audit.home.url, page, robots),
-        State::Waiting
-        | State::Disallowed
-        | State::Redirect { .. }
-        | State::File
-        | State::Status(_)
-        | State::Walled
-        | State::Failed(_) => audits::of_error(response.status, robots),
+    let state = audit.crawled.as_ref().map(|crawled| &crawled.table.node(crawled.home).state);
+    let audited = match (&audit.home.response, state) {
+        (_, Some(State::Page(page))) => audits::of_page(&audit.home.url, page, robots),
+        (Some(response), _) => audits::of_error(response.status, robots),
+        (None, _) => audits::of_unread(robots),
     };
     for Audited { signal, outcome, items, details } in audited {
         let mut found = Findings::new();

@@ -36,6 +36,7 @@ pub(super) fn measure(audit: &Audit) -> Measurement {
             _ => format!("robots.txt of {host} does not allow {ROBOT} to read the home page"),
         };
         report.warn("blocked_by_robots", problem);
+        audits::add(&mut report, audit);
         return report.finish(PROVIDER, MeasurementStatus::Partial, None);
     };
     let view = View::new(audit, crawled);
