@@ -45,7 +45,8 @@ impl Service for SerpIntelligence {
             Err(error) => return sites::failed(&error),
         };
         let (job, http) = (attempt.job, attempt.http);
-        match serp_intelligence::search(http, &job.domain, &options, &self.environment, attempt.deadline).await {
+        let (upstream, deadline) = (&job.upstream, attempt.deadline);
+        match serp_intelligence::search(http, &job.domain, &options, &self.environment, upstream, deadline).await {
             Ok(result) => ServiceOutcome::Completed(Json::of(&result)),
             Err(SearchFailure::Site(error)) => sites::failed(&error),
             Err(failure) => ServiceOutcome::Failed {
