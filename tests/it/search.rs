@@ -130,6 +130,16 @@ async fn search_results_and_the_competitors_in_them_are_measured_in_one_process(
     ] {
         assert_eq!(value(id), expected, "{id}");
     }
+    // Three pages that differ by nothing that takes time: what matters is that a browser has loaded them.
+    assert!(value("comp.lcp_gap_ms").as_i64().is_some_and(|gap| gap.abs() < 45_000));
+    // An address has no rank, which is no lack.
+    let nobody = signals.iter().find(|signal| signal["id"] == "comp.authority_gap").expect("told");
+    assert_eq!((&nobody["value"], &nobody["n"]), (&Value::Null, &json!(0)));
+    // SearXNG tells neither what stands above the results nor how many pages are in the index: unknown, not 0.
+    for id in ["serp.ai_or_feature_ratio", "serp.index_ratio"] {
+        let signal = signals.iter().find(|signal| signal["id"] == id).expect("told");
+        assert!(signal["value"].is_null() && signal["reason"].is_string() && signal["n"].is_null(), "{signal}");
+    }
     assert!(value("serp.queries").as_u64() >= Some(2));
     assert!(value("comp.share_of_voice").as_f64().is_some_and(|share| share > 0.0 && share < 1.0));
     let diagnosis = read(format!("/api/orchestration/runs/{id}/diagnosis")).await;

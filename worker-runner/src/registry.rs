@@ -155,7 +155,11 @@ fn builtin(key: &WorkerKey, equipment: &Equipment) -> Option<Arc<dyn Service>> {
         NOOP => Some(Arc::new(Noop)),
         CRAWL_RENDER => Some(Arc::new(TechnicalSeo { reach: equipment.reach })),
         CORE_WEB_VITALS => Some(vitals_monitor(equipment)),
-        COMPETITIVE_SNAPSHOT => Some(Arc::new(CompetitiveIntelligence { reach: equipment.reach })),
+        COMPETITIVE_SNAPSHOT => Some(Arc::new(CompetitiveIntelligence {
+            reach: equipment.reach,
+            browser: equipment.browser.clone(),
+            sources: sources(equipment),
+        })),
         SERP_INTEL => {
             let environment = Arc::new(equipment.environment.clone());
             Some(Arc::new(SerpIntelligence { environment, reach: equipment.reach }))
@@ -173,9 +177,13 @@ fn vitals_monitor(equipment: &Equipment) -> Arc<dyn Service> {
     }
 }
 
-fn authority(equipment: &Equipment) -> Arc<dyn Service> {
+fn sources(equipment: &Equipment) -> Result<Sources, String> {
     let Equipment { environment, reach, names, ranks, browser: _ } = equipment;
-    match Sources::new(environment, names.clone(), ranks.clone(), *reach) {
+    Sources::new(environment, names.clone(), ranks.clone(), *reach)
+}
+
+fn authority(equipment: &Equipment) -> Arc<dyn Service> {
+    match sources(equipment) {
         Ok(sources) => Arc::new(DomainAuthority::new(sources)),
         // Wrong configuration fails the service, not the process: the other workers go on.
         Err(problem) => Arc::new(Unconfigured::new(ServiceError::new(ErrorClass::NotConfigured, problem))),

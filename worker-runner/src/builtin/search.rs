@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hermes_core::Json;
+use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::Reach;
 use hermes_core::wire::ServiceError;
 
 use super::sites::{self, params};
-use crate::competitive_intelligence::{self, CompareOptions};
+use crate::competitive_intelligence::{self, CompareOptions, Instruments};
+use crate::domain_authority::Sources;
 use crate::serp_intelligence::{self, SearchFailure, SearchOptions, provider};
 use crate::service::{AttemptContext, Service, ServiceOutcome, Standing};
 
@@ -26,10 +28,13 @@ pub struct SerpIntelligence {
 }
 
 /// Compares a site with those that rank for the same queries; worker key `competitive_snapshot`.
-#[derive(Clone, Copy, Debug)]
 pub struct CompetitiveIntelligence {
     /// Which addresses may be fetched from.
     pub reach: Reach,
+    /// A browser, if this process has one.
+    pub browser: Option<Arc<dyn Browser>>,
+    /// Who knows where domains stand, or what is wrong with their configuration.
+    pub sources: Result<Sources, String>,
 }
 
 #[async_trait]
@@ -40,7 +45,8 @@ impl Service for SerpIntelligence {
             Err(error) => return sites::failed(&error),
         };
         let (job, http) = (attempt.job, attempt.http);
-        match serp_intelligence::search(http, &job.domain, &options, &self.environment, attempt.deadline).await {
+        let (upstream, deadline) = (&job.upstream, attempt.deadline);
+        match serp_intelligence::search(http, &job.domain, &options, &self.environment, upstream, deadline).await {
             Ok(result) => ServiceOutcome::Completed(Json::of(&result)),
             Err(SearchFailure::Site(error)) => sites::failed(&error),
             Err(failure) => ServiceOutcome::Failed {
@@ -75,9 +81,15 @@ impl Service for CompetitiveIntelligence {
             Ok(options) => options,
             Err(error) => return sites::failed(&error),
         };
-        let (job, http) = (attempt.job, attempt.http);
+        let job = attempt.job;
+        let instruments = Instruments {
+            http: attempt.http,
+            browser: self.browser.as_deref(),
+            sources: self.sources.as_ref().map_err(String::as_str),
+        };
         let compared =
-            competitive_intelligence::compare(http, &job.domain, &options, &job.upstream, attempt.deadline).await;
+            competitive_intelligence::compare(instruments, &job.domain, &options, &job.upstream, attempt.deadline)
+                .await;
         match compared {
             Ok(measurement) => ServiceOutcome::Completed(Json::of(&measurement)),
             Err(nobody) => ServiceOutcome::failed(nobody.class(), nobody.to_string()),

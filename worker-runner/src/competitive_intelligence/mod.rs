@@ -2,23 +2,27 @@
 //!
 //! Competitors are those that the plan names, else the domains that the results of `serp-intelligence` show most often.
 //! Of each, and of the site itself by the same code, the home page and a page that ranks are read: words, structured
-//! data, age. From the search results come shares of voice and the queries that only competitors rank for.
+//! data, age. Then a browser loads one page of each, one after the other ([`speed`]), and one source of ranks is asked
+//! about all of them ([`standing`]). From the search results come shares of voice and the queries that only competitors
+//! rank for.
 //!
-//! Deliberately absent: anything behind the pages (links, traffic, budgets), crawling competitors (ten requests at most,
-//! one a second, and only what robots.txt allows), and comparisons of loading times and authority, which need their own
-//! measurements of both sides.
+//! Deliberately absent: anything behind the pages (links, traffic, budgets), and crawling competitors: ten requests at
+//! most, one a second, only what robots.txt allows, and one page in the browser.
 
 mod freshness;
 mod options;
 mod profile;
 mod rivals;
 mod signals;
+mod speed;
+mod standing;
 pub mod stop_list;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::{BoxFuture, join, join_all};
+use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::Http;
 use hermes_core::wire::ErrorClass;
 use hermes_core::{Domain, Json, ServiceName};
@@ -31,6 +35,7 @@ pub use profile::REQUESTS_MAX;
 
 use self::profile::Profile;
 use self::rivals::Rival;
+use crate::domain_authority::Sources;
 use crate::serp_intelligence::owner::Site;
 use crate::serp_intelligence::{SearchResult, Searches};
 use crate::site::report::Report;
@@ -76,13 +81,24 @@ impl NoCompetitors {
     }
 }
 
+/// What a comparison is made with.
+#[derive(Clone, Copy)]
+pub struct Instruments<'a> {
+    /// Outgoing HTTP.
+    pub http: &'a dyn Http,
+    /// A browser, if this process has one.
+    pub browser: Option<&'a dyn Browser>,
+    /// Who knows where domains stand, or why nobody can be asked.
+    pub sources: Result<&'a Sources, &'a str>,
+}
+
 /// Compares a site with its competitors. `upstream` is what the services before have found. Ends shortly before
 /// `deadline`, with what it has by then.
 ///
 /// # Errors
 /// There is nobody to compare with.
 pub async fn compare(
-    http: &dyn Http,
+    instruments: Instruments<'_>,
     domain: &Domain,
     options: &CompareOptions,
     upstream: &BTreeMap<ServiceName, Json>,
@@ -100,12 +116,17 @@ pub async fn compare(
     }
     let left = deadline.saturating_duration_since(Instant::now());
     let stop_at = deadline - REPORT_RESERVE.min(left / REPORT_RESERVE_PARTS);
-    let (own, profiles) = read_all(http, domain, options, searches, &rivals, stop_at).await;
+    let reading = read_all(instruments.http, domain, options, searches, &rivals, stop_at);
+    let asking = standing::compare(instruments.http, instruments.sources, domain, &rivals, stop_at);
+    let ((own, profiles), standing) = join(reading, asking).await;
+    // After the reading: what else goes on would slow the pages down.
+    let speeds = speed::measure(instruments.browser, options.reach, &own, &rivals, &profiles, stop_at).await;
     let quality = found.as_ref().map_or(QUALITY_UNTOLD, quality_of);
     let mut report = Report::default();
     let view = signals::View { rivals: &rivals, profiles: &profiles, own: &own, searches, quality };
     signals::measure(&view, &mut report);
-    let is_whole = warn(&mut report, &rivals, &profiles, &own, searches);
+    let is_told = standing::report(&standing, &mut report) & speed::report(&speeds, &mut report);
+    let is_whole = warn(&mut report, &rivals, &profiles, &own, searches) && is_told;
     let status = if is_whole { MeasurementStatus::Ok } else { MeasurementStatus::Partial };
     Ok(report.finish("builtin-comparison", status, None))
 }

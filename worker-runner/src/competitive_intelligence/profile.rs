@@ -30,7 +30,7 @@ const DISTANCE: Duration = Duration::from_secs(1);
 pub(super) struct Profile {
     /// The home page, where it could be read.
     pub(super) home: Option<Page>,
-    /// The pages that rank, as far as they could be read.
+    /// The pages that rank, as far as they could be read, in the order in which they were named.
     pub(super) ranking: Vec<Page>,
     /// Why nothing, or not everything, could be read.
     pub(super) problem: Option<String>,
@@ -119,6 +119,8 @@ pub(super) async fn read(http: &dyn Http, reach: Reach, seeds: &[Url], pages: &[
             profile.ranking.push(page);
         }
     }
+    let place = |page: &Page| pages.iter().position(|url| page_key(url) == page_key(&page.url)).unwrap_or(usize::MAX);
+    profile.ranking.sort_by_key(place);
     profile
 }
 

@@ -28,7 +28,12 @@ pub(super) struct View<'a> {
     pub(super) quality: f64,
 }
 
-/// Adds all signals.
+/// Trust in a comparison with so many competitors; none with nobody.
+pub(super) fn quality_by(rivals: usize) -> f64 {
+    rivals.checked_sub(1).map_or(0.0, |at| QUALITY_BY_RIVALS[at.min(QUALITY_BY_RIVALS.len() - 1)])
+}
+
+/// Adds the signals that the pages and the search results give.
 pub(super) fn measure(view: &View<'_>, report: &mut Report) {
     let mut found = Findings::new();
     for rival in view.rivals {
@@ -45,9 +50,7 @@ pub(super) fn measure(view: &View<'_>, report: &mut Report) {
     report.push("comp.competitors", Value::from(view.rivals.len()), None, found);
     voice(view, report);
     let read = view.profiles.iter().filter(|profile| profile.all().next().is_some()).count();
-    if let Some(at) = read.checked_sub(1) {
-        report.trust(Method::Derived, QUALITY_BY_RIVALS[at.min(QUALITY_BY_RIVALS.len() - 1)]);
-    }
+    report.trust(Method::Derived, quality_by(read));
     words(view, report);
     schema(view, report);
     freshness(view, report);
@@ -108,7 +111,7 @@ fn median_of<T: Ord + Copy>(pages: &[&Page], of: impl Fn(&Page) -> Option<T>) ->
 }
 
 /// The median; of an even number the lower of the two in the middle.
-fn median<T: Ord + Copy>(mut values: Vec<T>) -> Option<T> {
+pub(super) fn median<T: Ord + Copy>(mut values: Vec<T>) -> Option<T> {
     values.sort_unstable();
     values.get(values.len().checked_sub(1)? / 2).copied()
 }

@@ -1,5 +1,11 @@
-//! The whole service over sites in memory and search results of a service before.
+//! The whole service over sites in memory, search results of a service before, and a browser that is played.
 
+mod sides;
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use hermes_core::ports::browser::{BrowserError, LargestPaint, PageLoad, Visit};
 use hermes_core::ports::http::Reach;
 use hermes_diagnosis::signal::Signal;
 use serde_json::{Value, json};
@@ -77,14 +83,66 @@ fn world() -> FakeSite {
         .page("https://other.test/boots", &page(200, &["Product", "Review"], "2026-02-01"))
 }
 
+/// Tells for each page when its largest content is painted; a page that it does not know does not load. Each load takes
+/// ten seconds.
+#[derive(Debug, Default)]
+struct PlayedBrowser {
+    paints: BTreeMap<&'static str, f64>,
+    visits: Mutex<Vec<Visit>>,
+}
+
+impl PlayedBrowser {
+    fn painting(paints: &[(&'static str, f64)]) -> Self {
+        Self { paints: paints.iter().copied().collect(), visits: Mutex::default() }
+    }
+
+    fn visited(&self) -> Vec<String> {
+        self.visits.lock().expect("not poisoned").iter().map(|visit| visit.url.to_string()).collect()
+    }
+}
+
+#[async_trait]
+impl Browser for PlayedBrowser {
+    async fn load(&self, visit: Visit) -> Result<PageLoad, BrowserError> {
+        let found = self.paints.get(visit.url.as_str()).copied();
+        self.visits.lock().expect("not poisoned").push(visit);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let at_ms = found.ok_or_else(|| BrowserError::Page("net::ERR_EMPTY_RESPONSE".to_owned()))?;
+        let lcp = Some(LargestPaint { at_ms, element: "main > img".to_owned(), ..LargestPaint::default() });
+        Ok(PageLoad { status: Some(200), lcp, machine_seconds: [0.01, 0.01], ..PageLoad::default() })
+    }
+}
+
+/// The pages of [`world`], those that are compared first, and when they are painted.
+const PAINTS: [(&str, f64); 6] = [
+    ("https://peak.test/tents", 3_000.4),
+    ("https://rival.test/tents", 1_900.0),
+    ("https://other.test/boots", 2_100.0),
+    ("https://peak.test/", 3_000.0),
+    ("https://rival.test/", 2_000.0),
+    ("https://other.test/", 2_000.0),
+];
+
 async fn compared(
     site: &FakeSite,
     params: Value,
     upstream: &BTreeMap<ServiceName, Json>,
 ) -> Result<Measurement, NoCompetitors> {
+    compared_with(Some(&PlayedBrowser::painting(&PAINTS)), 120, site, params, upstream).await
+}
+
+async fn compared_with(
+    browser: Option<&dyn Browser>,
+    seconds: u64,
+    http: &FakeSite,
+    params: Value,
+    upstream: &BTreeMap<ServiceName, Json>,
+) -> Result<Measurement, NoCompetitors> {
     let options = CompareOptions::from_params(&params, Reach::Public).expect("valid");
     let domain: Domain = "peak.test".parse().expect("valid");
-    compare(site, &domain, &options, upstream, Instant::now() + Duration::from_secs(120)).await
+    let sources = Sources::new(&BTreeMap::new(), None, None, Reach::Public).expect("nothing is configured");
+    let instruments = Instruments { http, browser, sources: Ok(&sources) };
+    compare(instruments, &domain, &options, upstream, Instant::now() + Duration::from_secs(seconds)).await
 }
 
 fn signal<'a>(found: &'a Measurement, id: &str) -> &'a Signal {
@@ -112,6 +170,8 @@ async fn those_who_rank_for_the_same_queries_are_compared_with() {
         ("comp.schema_gap", json!(2)),
         // The site since 1 January, the others since 1 February and 2 March.
         ("comp.freshness_gap_days", json!(31)),
+        // 3,000 ms against the lower one of 1,900 and 2,100.
+        ("comp.lcp_gap_ms", json!(1_100)),
     ] {
         assert_eq!(signal(&found, id).value, expected, "{id}");
     }

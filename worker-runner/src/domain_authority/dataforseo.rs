@@ -1,6 +1,7 @@
 //! DataForSEO's backlinks: a rank of 0 to 1,000 and the number of referring domains; a paid account.
 //!
-//! Source: https://docs.dataforseo.com/v3/backlinks/summary/live/ and https://docs.dataforseo.com/v3/appendix/errors/.
+//! Sources: https://docs.dataforseo.com/v3/backlinks/summary/live/, https://docs.dataforseo.com/v3/backlinks/bulk_ranks/live/
+//! and https://docs.dataforseo.com/v3/appendix/errors/.
 //! Errors come inside of HTTP 200: every answer and every task has a `status_code` of its own, 20000 for success.
 
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ pub const DATAFORSEO_PASSWORD: &str = "DATAFORSEO_PASSWORD";
 /// `Ok.`
 const STATUS_OK: u64 = 20_000;
 
+/// What people call it.
+pub(super) const NAME: &str = "DataForSEO";
+
 /// Asks DataForSEO.
 #[derive(Clone, Debug)]
 pub struct DataForSeo {
@@ -41,21 +45,30 @@ pub struct Backlinks {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Answer<T> {
     status_code: u64,
     #[serde(default)]
     status_message: String,
-    #[serde(default)]
-    tasks: Option<Vec<Task>>,
+    tasks: Option<Vec<Task<T>>>,
 }
 
 #[derive(Deserialize)]
-struct Task {
+struct Task<T> {
     status_code: u64,
     #[serde(default)]
     status_message: String,
-    #[serde(default)]
-    result: Option<Vec<Summary>>,
+    result: Option<Vec<T>>,
+}
+
+#[derive(Deserialize)]
+struct Ranks {
+    items: Option<Vec<Rank>>,
+}
+
+#[derive(Deserialize)]
+struct Rank {
+    target: String,
+    rank: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -87,21 +100,49 @@ impl DataForSeo {
     /// # Errors
     /// [`SourceError`].
     pub async fn look_up(&self, asking: Asking<'_>, domain: &str) -> Result<Backlinks, SourceError> {
-        let url = self.endpoint.join(&["v3", "backlinks", "summary", "live"]);
         // One item in each of the lists that come along unasked: they are not read here.
         let task = serde_json::json!([{ "target": domain, "internal_list_limit": 1, "include_subdomains": true }]);
+        let summary: Option<Summary> = self.ask(asking, "summary", &task).await?;
+        let referring_domains = summary.as_ref().and_then(|summary| summary.referring_domains);
+        Ok(Backlinks { referring_domains, standing: standing(summary.and_then(|summary| summary.rank)) })
+    }
+
+    /// Where several registrable domains stand, by one request; in their order.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn look_up_all(&self, asking: Asking<'_>, domains: &[&str]) -> Result<Vec<Standing>, SourceError> {
+        let task = serde_json::json!([{ "targets": domains }]);
+        let ranks: Option<Ranks> = self.ask(asking, "bulk_ranks", &task).await?;
+        let items = ranks.and_then(|ranks| ranks.items).unwrap_or_default();
+        // Every target is listed; 0 has one of which no link is known.
+        let rank = |domain: &str| {
+            let item = items.iter().find(|item| item.target.eq_ignore_ascii_case(domain))?;
+            item.rank.filter(|rank| *rank > 0.0)
+        };
+        Ok(domains.iter().map(|domain| standing(rank(domain))).collect())
+    }
+
+    /// The result of the only task of a call to `backlinks/<function>/live`.
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        asking: Asking<'_>,
+        function: &str,
+        task: &serde_json::Value,
+    ) -> Result<Option<T>, SourceError> {
+        let url = self.endpoint.join(&["v3", "backlinks", function, "live"]);
         let headers = [("authorization", self.authorization.expose()), ("content-type", "application/json")];
         let body = Some(task.to_string().into_bytes());
         let response = asking.send(url, self.endpoint.reach, &headers, body).await?;
         if response.status != 200 {
             return Err(SourceError::failed(format!("HTTP {}", response.status)));
         }
-        let answer: Answer = json(&response)?;
+        let answer: Answer<T> = json(&response)?;
         judge(answer.status_code, &answer.status_message)?;
         let task = answer.tasks.and_then(|tasks| tasks.into_iter().next());
         let task = task.ok_or_else(|| SourceError::failed("the answer has no task"))?;
         judge(task.status_code, &task.status_message)?;
-        Ok(backlinks(task.result.and_then(|results| results.into_iter().next())))
+        Ok(task.result.and_then(|results| results.into_iter().next()))
     }
 }
 
@@ -118,17 +159,10 @@ fn judge(status: u64, message: &str) -> Result<(), SourceError> {
     }
 }
 
-fn backlinks(summary: Option<Summary>) -> Backlinks {
-    let standing = |place, said| {
-        let url = "https://dataforseo.com/apis/backlinks-api".to_owned();
-        Standing { source: "DataForSEO", url, place, said }
+fn standing(rank: Option<f64>) -> Standing {
+    let (place, said) = match rank.filter(|rank| (0.0..=1_000.0).contains(rank)) {
+        Some(rank) => (Place::Scored(one_decimal(rank / 10.0)), format!("rank {rank} of 1000")),
+        None => (Place::Unknown, "no such domain known".to_owned()),
     };
-    let referring_domains = summary.as_ref().and_then(|summary| summary.referring_domains);
-    match summary.and_then(|summary| summary.rank).filter(|rank| (0.0..=1_000.0).contains(rank)) {
-        Some(rank) => {
-            let place = Place::Scored(one_decimal(rank / 10.0));
-            Backlinks { referring_domains, standing: standing(place, format!("rank {rank} of 1000")) }
-        }
-        None => Backlinks { referring_domains, standing: standing(Place::Unknown, "no such domain known".to_owned()) },
-    }
+    Standing { source: NAME, url: "https://dataforseo.com/apis/backlinks-api".to_owned(), place, said }
 }

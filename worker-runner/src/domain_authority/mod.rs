@@ -18,10 +18,13 @@
 //! Ranks, registration and zone are those of the registrable domain. A name on a platform (`user.github.io`) has ranks
 //! of its own and no registration; an address has a certificate only: what does not exist is neither good nor unknown.
 //!
+//! [`compare`] tells how far a domain is behind others, for the comparison with competitors.
+//!
 //! Deliberately absent: retries (a source that fails now is asked again by the next run), WHOIS, and comparisons
 //! between providers: their scales differ.
 
 pub mod certificates;
+pub mod compare;
 pub mod dataforseo;
 pub mod lists;
 pub mod open_page_rank;
@@ -53,6 +56,7 @@ use source::Asking;
 use subject::Subject;
 use tranco::Tranco;
 
+pub use compare::{Comparison, Incomparable};
 pub use source::SourceError;
 
 /// Time before the deadline in which nothing is waited for any more, at most.

@@ -18,6 +18,9 @@ pub const OPEN_PAGERANK_ENDPOINT: &str = "OPEN_PAGERANK_ENDPOINT";
 /// Holds the key.
 pub const OPEN_PAGERANK_API_KEY: &str = "OPEN_PAGERANK_API_KEY";
 
+/// What people call it.
+pub(super) const NAME: &str = "Open PageRank";
+
 /// Asks Open PageRank.
 #[derive(Clone, Debug)]
 pub struct OpenPageRank {
@@ -50,6 +53,8 @@ struct Entry {
     status_code: u64,
     #[serde(default)]
     error: String,
+    #[serde(default)]
+    domain: String,
     /// A number, or an empty text for an unknown domain.
     #[serde(default)]
     page_rank_decimal: Value,
@@ -74,34 +79,53 @@ impl OpenPageRank {
     /// # Errors
     /// [`SourceError`].
     pub async fn look_up(&self, asking: Asking<'_>, domain: &str) -> Result<PageRank, SourceError> {
+        let entry = self.ask(asking, &[domain]).await?.into_iter().next();
+        read(entry.ok_or_else(|| SourceError::failed("the answer says nothing about the domain"))?)
+    }
+
+    /// The page ranks of several registrable domains, by one request; in their order. A domain that the answer leaves
+    /// out is not known.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn look_up_all(&self, asking: Asking<'_>, domains: &[&str]) -> Result<Vec<PageRank>, SourceError> {
+        let mut entries = self.ask(asking, domains).await?;
+        let found = domains.iter().map(|domain| {
+            let at = entries.iter().position(|entry| entry.domain.eq_ignore_ascii_case(domain));
+            at.map_or_else(|| Ok(unknown()), |at| read(entries.swap_remove(at)))
+        });
+        found.collect()
+    }
+
+    async fn ask(&self, asking: Asking<'_>, domains: &[&str]) -> Result<Vec<Entry>, SourceError> {
         let mut url = self.endpoint.join(&["getPageRank"]);
-        url.query_pairs_mut().append_pair("domains[]", domain);
+        url.query_pairs_mut().extend_pairs(domains.iter().map(|domain| ("domains[]", domain)));
         let headers = [("api-opr", self.key.expose()), ("accept", "application/json")];
         let response = asking.send(url, self.endpoint.reach, &headers, None).await?;
         if response.status != 200 {
             return Err(SourceError::failed(format!("HTTP {}", response.status)));
         }
-        read(json(&response)?)
+        let answer: Answer = json(&response)?;
+        match answer.status_code {
+            200 => Ok(answer.response),
+            429 => Err(SourceError::RateLimited { retry_after_ms: None }),
+            401 | 403 => Err(SourceError::KeyRefused { detail: answer.message }),
+            status => Err(SourceError::failed(format!("status {status} inside the answer: {}", answer.message))),
+        }
     }
 }
 
-fn read(answer: Answer) -> Result<PageRank, SourceError> {
-    match answer.status_code {
-        200 => {}
-        429 => return Err(SourceError::RateLimited { retry_after_ms: None }),
-        401 | 403 => return Err(SourceError::KeyRefused { detail: answer.message }),
-        status => {
-            return Err(SourceError::failed(format!("status {status} inside the answer: {}", answer.message)));
-        }
-    }
-    let entry = answer.response.into_iter().next();
-    let entry = entry.ok_or_else(|| SourceError::failed("the answer says nothing about the domain"))?;
-    let standing = |place, said| {
-        let url = "https://www.domcop.com/openpagerank/".to_owned();
-        Standing { source: "Open PageRank", url, place, said }
-    };
+fn standing(place: Place, said: String) -> Standing {
+    Standing { source: NAME, url: "https://www.domcop.com/openpagerank/".to_owned(), place, said }
+}
+
+fn unknown() -> PageRank {
+    PageRank { decimal: None, standing: standing(Place::Unknown, "no such domain known".to_owned()) }
+}
+
+fn read(entry: Entry) -> Result<PageRank, SourceError> {
     match entry.status_code {
-        404 => Ok(PageRank { decimal: None, standing: standing(Place::Unknown, "no such domain known".to_owned()) }),
+        404 => Ok(unknown()),
         200 => {
             let decimal = entry.page_rank_decimal.as_f64().filter(|decimal| (0.0..=10.0).contains(decimal));
             let decimal = decimal.ok_or_else(|| SourceError::failed("the answer has no page rank of 0 to 10"))?;

@@ -10,7 +10,7 @@ pub const MILLION: u64 = 1_000_000;
 pub const COMMON_CRAWL_DOMAINS: u64 = 130_000_000;
 
 /// Trust in a score that one source alone gives: that of a top list's rank.
-const QUALITY_OF_ONE: f64 = 0.7;
+pub const QUALITY_OF_ONE: f64 = 0.7;
 /// Trust in a score on which several sources agree to the point.
 const QUALITY_OF_AGREEMENT: f64 = 0.9;
 /// Trust in a score whose sources contradict each other.

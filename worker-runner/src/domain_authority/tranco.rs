@@ -14,6 +14,9 @@ pub const API: &str = "https://tranco-list.eu/api";
 /// Names another base.
 pub const TRANCO_ENDPOINT: &str = "TRANCO_ENDPOINT";
 
+/// What people call it.
+pub(super) const NAME: &str = "Tranco";
+
 /// Asks Tranco.
 #[derive(Clone, Debug)]
 pub struct Tranco {
@@ -67,9 +70,6 @@ impl Tranco {
             None => (Place::Unlisted { among: MILLION }, "not among the first million".to_owned()),
         };
         let url = "https://tranco-list.eu/".to_owned();
-        Ok(TrancoRank {
-            rank: newest.map(|dated| dated.rank),
-            standing: Standing { source: "Tranco", url, place, said },
-        })
+        Ok(TrancoRank { rank: newest.map(|dated| dated.rank), standing: Standing { source: NAME, url, place, said } })
     }
 }

@@ -9,6 +9,7 @@
 
 mod ask;
 pub mod curve;
+mod known;
 pub mod locale;
 mod options;
 pub mod owner;
@@ -23,9 +24,9 @@ mod signals;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use hermes_core::Domain;
 use hermes_core::ports::http::Http;
 use hermes_core::wire::ErrorClass;
+use hermes_core::{Domain, Json, ServiceName};
 use hermes_diagnosis::signal::MeasurementStatus;
 use tokio::time::Instant;
 use url::Url;
@@ -44,7 +45,6 @@ use crate::site::address::is_private_by_name;
 use crate::site::fetch::Fetcher;
 use crate::site::home::Home;
 use crate::site::report::Report;
-use crate::site::sitemap;
 use hermes_core::ports::http::Reach;
 
 /// Time before the deadline in which nothing is fetched any more, at most.
@@ -132,7 +132,8 @@ struct Asked {
     of_site: Option<Answer>,
 }
 
-/// Searches for a site. Ends shortly before `deadline`, with what it has by then. `environment` configures the providers.
+/// Searches for a site. Ends shortly before `deadline`, with what it has by then. `environment` configures the providers;
+/// `upstream` is what the services before have found, a crawl among them where the plan has it so.
 ///
 /// # Errors
 /// See [`SearchFailure`].
@@ -141,6 +142,7 @@ pub async fn search(
     domain: &Domain,
     options: &SearchOptions,
     environment: &BTreeMap<String, String>,
+    upstream: &BTreeMap<ServiceName, Json>,
     deadline: Instant,
 ) -> Result<SearchResult, SearchFailure> {
     let curve = options.curve()?;
@@ -157,7 +159,11 @@ pub async fn search(
     let suggestions = Suggestions::of(options, &ground.pages, &locale.language, ground.site.home());
     let asked = ask_everything(provider, &exchange, &ground, options, &suggestions, &locale).await?;
     let titles = titles(http, options, &mut ground, &asked, stop_at).await;
-    let listed = listed(http, options, &ground, &asked, stop_at).await;
+    let known = match asked.of_site.as_ref().and_then(Answer::page).and_then(|page| page.estimate) {
+        Some(_) => known::pages(http, options.reach, ground.home.as_ref(), upstream, stop_at).await,
+        // There is nothing to compare it with.
+        None => None,
+    };
     let view = signals::View {
         traits: provider.traits(),
         site: &ground.site,
@@ -167,7 +173,7 @@ pub async fn search(
         brand: asked.brand.as_ref().map(|(query, answer)| (query, answer)),
         of_site: asked.of_site.as_ref(),
         titles: &titles,
-        listed,
+        known,
     };
     let mut report = Report::default();
     signals::measure(&view, &mut report);
@@ -358,21 +364,6 @@ async fn titles(
         }
     }
     titles
-}
-
-/// How many pages the sitemaps list; only asked for where there is an estimate to compare it with.
-async fn listed(
-    http: &dyn Http,
-    options: &SearchOptions,
-    ground: &Ground,
-    asked: &Asked,
-    stop_at: Instant,
-) -> Option<u64> {
-    asked.of_site.as_ref()?.page()?.estimate?;
-    let home = ground.home.as_ref()?;
-    let fetcher = fetcher(http, options.reach, &home.url, stop_at, DISTANCE);
-    let found = sitemap::fetch(&fetcher, &home.url, &home.robots.sitemaps, |url| home.robots.allows(url)).await.ok()?;
-    Some(found.urls.len() as u64)
 }
 
 /// Adds the warnings; whether nothing is missing.

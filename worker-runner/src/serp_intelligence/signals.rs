@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::ask::Answer;
 use super::curve::Curve;
+use super::known::Known;
 use super::owner::{Site, page_key};
 use super::provider::{DEPTH, Organic, SearchPage, Traits};
 use super::queries::Tracked;
@@ -38,8 +39,8 @@ pub(super) struct View<'a> {
     pub(super) of_site: Option<&'a Answer>,
     /// Titles of pages of the site, by [`page_key`].
     pub(super) titles: &'a HashMap<String, String>,
-    /// Pages that the sitemaps list, if they were read.
-    pub(super) listed: Option<u64>,
+    /// How many pages the engine's estimate is compared with.
+    pub(super) known: Option<Known>,
 }
 
 /// A query with its results and those of the site among them.
@@ -265,13 +266,13 @@ fn index_ratio(view: &View<'_>, report: &mut Report) {
     let Some(estimate) = page.and_then(|page| page.estimate) else {
         return report.unknown(ID, "the provider does not estimate how many pages of the site are in the index");
     };
-    let Some(listed) = view.listed.filter(|listed| *listed > 0) else {
-        return report.unknown(ID, "no sitemap says how many pages there are");
+    let Some(Known { pages, by }) = view.known.filter(|known| known.pages > 0) else {
+        return report.unknown(ID, "neither a crawl before nor a sitemap says how many pages there are");
     };
     let mut found = Findings::new();
-    found.add(view.site.home(), || format!("about {estimate} pages in the index, {listed} in the sitemaps"));
-    let value = (estimate as f64 / listed as f64 * 10_000.0).round() / 10_000.0;
-    report.push(ID, Value::from(value), Some(listed), found);
+    found.add(view.site.home(), || format!("about {estimate} pages in the index, {pages} {by}"));
+    let value = (estimate as f64 / pages as f64 * 10_000.0).round() / 10_000.0;
+    report.push(ID, Value::from(value), Some(pages), found);
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ struct World {
     site: FakeSite,
     results: HashMap<&'static str, Vec<(&'static str, &'static str)>>,
     refuses: Option<Refusal>,
+    /// How many results there are for a query, by the engine's estimate.
+    estimate: u64,
     asked: Mutex<Vec<String>>,
 }
 
@@ -48,7 +50,7 @@ impl World {
                 ],
             ),
         ]);
-        Self { site, results, refuses: None, asked: Mutex::default() }
+        Self { site, results, refuses: None, estimate: 0, asked: Mutex::default() }
     }
 
     fn refusing(mut self, from: usize, status: u16, headers: &[(&str, &str)]) -> Self {
@@ -73,7 +75,8 @@ impl World {
         let known = self.results.get(query.as_str()).filter(|_| parameter("pageno").as_deref() == Some("1"));
         let results: Vec<Value> =
             known.into_iter().flatten().map(|(url, title)| json!({"url": url, "title": title})).collect();
-        let body = json!({"results": results, "unresponsive_engines": []}).to_string();
+        let body =
+            json!({"results": results, "number_of_results": self.estimate, "unresponsive_engines": []}).to_string();
         let (status, headers) = match &self.refuses {
             Some(refusal) if number >= refusal.from => (refusal.status, refusal.headers.clone()),
             _ => (200, Vec::new()),
@@ -106,7 +109,7 @@ async fn searched(world: &World, params: Value) -> Result<SearchResult, SearchFa
     let domain: Domain = "peak.test".parse().expect("valid");
     let environment = BTreeMap::from([("SEARXNG_URL".to_owned(), "http://searxng.test".to_owned())]);
     let options = SearchOptions::from_params(&params, Reach::Public).expect("valid");
-    search(world, &domain, &options, &environment, Instant::now() + Duration::from_secs(60)).await
+    search(world, &domain, &options, &environment, &BTreeMap::new(), Instant::now() + Duration::from_secs(60)).await
 }
 
 fn signal<'a>(result: &'a SearchResult, id: &str) -> &'a Signal {
@@ -233,7 +236,7 @@ async fn a_short_wait_is_waited_out() {
     let environment = BTreeMap::from([("SEARXNG_URL".to_owned(), "http://searxng.test".to_owned())]);
     let options = SearchOptions::from_params(&json!({"queries": QUERIES}), Reach::Public).expect("valid");
     let deadline = Instant::now() + Duration::from_secs(60);
-    let found = search(&http, &domain, &options, &environment, deadline).await.expect("answered");
+    let found = search(&http, &domain, &options, &environment, &BTreeMap::new(), deadline).await.expect("answered");
     assert_eq!((found.measurement.status, warnings(&found)), (MeasurementStatus::Ok, vec![]));
 }
 
@@ -267,4 +270,40 @@ async fn a_site_that_cannot_be_read_is_searched_for_all_the_same_if_the_plan_say
     assert!(signal(&found, "serp.title_rewrite_ratio").value.is_null());
     let failure = searched(&world, json!({})).await.expect_err("nothing to search for");
     assert!(matches!(failure, SearchFailure::Site(SiteError::Dns(_))), "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_estimate_of_the_index_is_compared_with_the_crawl_before_else_with_the_sitemaps() {
+    let mut world = World::new();
+    world.estimate = 30;
+    world.results.insert("site:peak.test", vec![("https://peak.test/", "Peak")]);
+    let without = searched(&world, json!({"queries": QUERIES})).await.expect("answered");
+    let reason = signal(&without, "serp.index_ratio").reason.clone().expect("told");
+    assert_eq!(reason, "neither a crawl before nor a sitemap says how many pages there are");
+
+    let urls: String = (0..40).map(|page| format!("<url><loc>https://peak.test/{page}</loc></url>")).collect();
+    world.site = std::mem::take(&mut world.site).answer(
+        "https://peak.test/sitemap.xml",
+        200,
+        &[("content-type", "application/xml")],
+        format!("<urlset>{urls}</urlset>"),
+    );
+    let listed = searched(&world, json!({"queries": QUERIES})).await.expect("answered");
+    let ratio = signal(&listed, "serp.index_ratio");
+    assert_eq!((&ratio.value, ratio.quality, ratio.n), (&json!(0.75), 0.3, Some(40)));
+
+    // Of 100 pages that are known three in five may be in an index.
+    let crawl = json!({"schema": "signals/1", "status": "ok", "provider": {"name": "crawler", "version": "1"},
+        "coverage": {"pages_crawled": 50, "pages_known": 100},
+        "signals": [{"id": "tech.indexable_ratio", "value": 0.6, "n": 50, "method": "crawl", "quality": 0.95}]});
+    let upstream = BTreeMap::from([("technical-seo".parse().expect("valid"), Json::of(&crawl))]);
+    let domain: Domain = "peak.test".parse().expect("valid");
+    let environment = BTreeMap::from([("SEARXNG_URL".to_owned(), "http://searxng.test".to_owned())]);
+    let options = SearchOptions::from_params(&json!({"queries": QUERIES}), Reach::Public).expect("valid");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let found = search(&world, &domain, &options, &environment, &upstream, deadline).await.expect("answered");
+    let ratio = signal(&found, "serp.index_ratio");
+    assert_eq!((&ratio.value, ratio.n), (&json!(0.5), Some(60)));
+    let evidence = ratio.evidence.as_ref().expect("told");
+    assert_eq!(evidence.items[0].detail, "about 30 pages in the index, 60 indexable by the crawl");
 }

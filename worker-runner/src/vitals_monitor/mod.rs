@@ -32,7 +32,7 @@
 mod assets;
 mod delivery;
 pub mod field;
-mod lab;
+pub(crate) mod lab;
 mod signals;
 
 use std::time::Duration;

@@ -73,6 +73,20 @@ pub(super) const BACKLINKS: &str = r#"{
   }]
 }"#;
 
+/// Source: https://docs.dataforseo.com/v3/backlinks/bulk_ranks/live/, sample response; shortened.
+pub(super) const BULK_RANKS: &str = r#"{
+  "version": "0.1.20260101", "status_code": 20000, "status_message": "Ok.", "time": "0.1 sec.", "cost": 0.02003,
+  "tasks_count": 1, "tasks_error": 0,
+  "tasks": [{
+    "id": "02101132-1535-0269-0000-68cc02213ab5", "status_code": 20000, "status_message": "Ok.", "result_count": 1,
+    "data": { "api": "backlinks", "function": "bulk_ranks", "targets": ["example.co.uk", "rival.com", "new.com"] },
+    "result": [{
+      "items_count": 3,
+      "items": [{ "target": "rival.com", "rank": 500 }, { "target": "example.co.uk", "rank": 372 }, { "target": "new.com", "rank": 0 }]
+    }]
+  }]
+}"#;
+
 /// Source: https://docs.dataforseo.com/v3/appendix/errors/: errors come inside of HTTP 200.
 pub(super) fn dataforseo_error(status: u64, message: &str) -> String {
     format!(
@@ -85,6 +99,7 @@ pub(super) const BOOTSTRAP_URL: &str = "https://data.iana.org/rdap/dns.json";
 pub(super) const RDAP_URL: &str = "https://rdap.example/couk/domain/example.co.uk";
 pub(super) const TRANCO_URL: &str = "https://tranco-list.eu/api/ranks/domain/example.co.uk";
 pub(super) const PAGE_RANK_URL: &str = "https://openpagerank.com/api/v1.0/getPageRank?domains%5B%5D=example.co.uk";
+pub(super) const BULK_RANKS_URL: &str = "https://api.dataforseo.com/v3/backlinks/bulk_ranks/live";
 pub(super) const BACKLINKS_URL: &str = "https://api.dataforseo.com/v3/backlinks/summary/live";
 
 /// All sources, and all of them answer.

@@ -186,3 +186,13 @@ fn keys_cannot_be_printed() {
     let shown = format!("{:?} {:?}", OpenPageRank::new(&all_keys()), DataForSeo::new(&all_keys()));
     assert!(!shown.contains("canary"), "{shown}");
 }
+
+#[tokio::test]
+async fn several_domains_are_asked_for_by_one_request_and_found_by_their_names() {
+    let web = FakeSite::new().answer(BULK_RANKS_URL, 200, &[], BULK_RANKS);
+    let account = DataForSeo::new(&all_keys()).expect("well").expect("an account");
+    let domains = [DOMAIN, "rival.com", "new.com", "unheard.com"];
+    let found = account.look_up_all(asking(&web), &domains).await.expect("answered");
+    let places: Vec<Place> = found.into_iter().map(|standing| standing.place).collect();
+    assert_eq!(places, [Place::Scored(37.2), Place::Scored(50.0), Place::Unknown, Place::Unknown]);
+}

@@ -4,6 +4,7 @@
 //! figures by [`figures`], and the figures of several loads into signals by [`signals`].
 
 pub(super) mod figures;
+pub(crate) mod once;
 pub(super) mod signals;
 #[cfg(test)]
 mod tests;

@@ -88,6 +88,11 @@ fn is_noisy(loads: &[PageLoad]) -> bool {
     spread(&loads.iter().flat_map(|load| load.machine_seconds).collect::<Vec<_>>()) > NOISE_SPREAD_MAX
 }
 
+/// How far these loads of one profile are to be trusted, apart from their spread.
+pub(super) fn trust(loads: &[PageLoad]) -> f64 {
+    Series::of(loads).trust
+}
+
 /// The ids of one profile's signals.
 struct Names {
     fcp: &'static str,
