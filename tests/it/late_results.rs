@@ -42,6 +42,8 @@ async fn what_a_worker_delivers_after_the_end_amends_the_diagnosis_of_a_run_that
     assert_eq!((&newest["event_id"], &newest["editions"]), (&answer["amended_diagnosis"], &json!(2)));
     assert_eq!(newest["diagnosis"]["findings"][0]["title"], "A slow truth");
     assert_eq!(first["diagnosis"]["missing_services"][0]["service"], "slow");
+    let summary = newest["diagnosis"]["summary"].as_str().expect("a sentence");
+    assert!(summary.contains("All 2 services answered (1 late)"), "{summary}");
 
     let pool = sqlx::PgPool::connect(&database_url).await.expect("the database");
     let kinds = "SELECT type FROM kbase_events WHERE run_id = $1 ORDER BY seq DESC LIMIT 4";

@@ -34,8 +34,10 @@ pub(super) fn summary(
     let backed = format!("confidence is {confidence:.2} ({})", level.as_str());
     if missing.is_empty() {
         let services = if total == 1 { "The one service".to_owned() } else { format!("All {total} services") };
-        let ended =
-            if input.services.iter().any(|outcome| outcome.is_late) { "answered, if late" } else { "completed" };
+        let ended = match input.services.iter().filter(|outcome| outcome.is_late).count() {
+            0 => "completed".to_owned(),
+            late => format!("answered ({late} late)"),
+        };
         return format!("{found} {services} {ended}; {backed}.");
     }
     let names: Vec<&str> = missing.iter().map(String::as_str).collect();
