@@ -159,13 +159,13 @@ fn start_workers(
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
     let names = names::equip(environment).context("failed to set up the services")?;
     let ranks: Arc<dyn Ranks> = Arc::new(RankFolder::of(data));
-    let browser: Arc<dyn Browser> = Arc::new(Chromium::find(environment));
+    let (politeness, entropy) = (Arc::new(MemoryPoliteness::default()), Arc::new(SystemEntropy));
+    let http = PoliteHttp::new(http, politeness, entropy.clone(), worker.politeness, environment);
+    let browser: Arc<dyn Browser> = Arc::new(http.browser(Arc::new(Chromium::find(environment))));
     let equipment =
         Equipment { names, ranks: Some(ranks), browser: Some(browser), ..Equipment::new(environment.clone(), reach) };
     let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
-    let (politeness, entropy) = (Arc::new(MemoryPoliteness::default()), Arc::new(SystemEntropy));
-    let http = PoliteHttp::new(http, politeness, entropy.clone(), worker.politeness, environment);
     let ports = Ports { queue: queue.worker(identity), http: Arc::new(http), entropy };
     let options = RunnerOptions { concurrency: worker.concurrency, grace: worker.grace, ..RunnerOptions::new(keys) };
     let shutdown = stop.clone();
