@@ -23,7 +23,7 @@ use hermes_core::ports::ranks::Ranks;
 use hermes_diagnosis::RuleBook;
 use hermes_dispatcher::api::Hosts;
 use hermes_dispatcher::engine::EngineParts;
-use hermes_worker_runner::polite::{PoliteHttp, SignedBrowser};
+use hermes_worker_runner::polite::PoliteHttp;
 use hermes_worker_runner::{Equipment, Ports, Registry, RunnerOptions, all_servable};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -159,15 +159,14 @@ fn start_workers(
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
     let names = names::equip(environment).context("failed to set up the services")?;
     let ranks: Arc<dyn Ranks> = Arc::new(RankFolder::of(data));
-    let browser = SignedBrowser::new(Arc::new(Chromium::find(environment)), worker.contact.clone());
-    let browser: Arc<dyn Browser> = Arc::new(browser);
+    let (politeness, entropy) = (Arc::new(MemoryPoliteness::default()), Arc::new(SystemEntropy));
+    let http = PoliteHttp::new(http, politeness, entropy.clone(), worker.politeness, environment)
+        .signed(worker.contact.as_deref());
+    let browser: Arc<dyn Browser> = Arc::new(http.browser(Arc::new(Chromium::find(environment))));
     let equipment =
         Equipment { names, ranks: Some(ranks), browser: Some(browser), ..Equipment::new(environment.clone(), reach) };
     let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
-    let (politeness, entropy) = (Arc::new(MemoryPoliteness::default()), Arc::new(SystemEntropy));
-    let http = PoliteHttp::new(http, politeness, entropy.clone(), worker.politeness, environment)
-        .signed(worker.contact.as_deref());
     let ports = Ports { queue: queue.worker(identity), http: Arc::new(http), entropy };
     let options = RunnerOptions { concurrency: worker.concurrency, grace: worker.grace, ..RunnerOptions::new(keys) };
     let shutdown = stop.clone();

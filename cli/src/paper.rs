@@ -8,14 +8,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use hermes_adapters::browser::Chromium;
 use tokio::process::Command;
 
 use crate::exit::Failure;
 
-/// Names the browser, if it is not found by one of its usual names.
-const CHROMIUM_PATH: &str = "CHROMIUM_PATH";
-/// What Chromium is called, here and there.
-const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 /// Longest time to print; a page takes a second or two.
 const PRINT_TIMEOUT_MS: u64 = 60_000;
 
@@ -24,21 +21,9 @@ const PRINT_TIMEOUT_MS: u64 = 60_000;
 /// # Errors
 /// What to install or set.
 pub(crate) fn find(environment: &BTreeMap<String, String>) -> Result<PathBuf, Failure> {
-    if let Some(named) = environment.get(CHROMIUM_PATH).map(|path| path.trim()).filter(|path| !path.is_empty()) {
-        return if Path::new(named).is_file() {
-            Ok(PathBuf::from(named))
-        } else {
-            Err(Failure::Use(format!("{CHROMIUM_PATH} names {named}, which is no file")))
-        };
-    }
-    let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
-    let candidates = NAMES.iter().flat_map(|name| std::env::split_paths(path).map(move |folder| folder.join(name)));
-    candidates.into_iter().find(|candidate| candidate.is_file()).ok_or_else(|| {
-        Failure::Use(format!(
-            "a PDF needs Chromium, which is not installed: install the package `chromium` (apt-get install chromium), set \
-             {CHROMIUM_PATH} to the browser, or write .html and print that"
-        ))
-    })
+    let chromium = Chromium::find(environment);
+    let program = chromium.program();
+    program.map(Path::to_owned).map_err(|error| Failure::Use(format!("{error}; or write .html and print that")))
 }
 
 /// The page as PDF.

@@ -19,8 +19,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
-const SITE: &str = "www.example.co.uk";
-const DOMAIN: &str = "example.co.uk";
+pub(super) const SITE: &str = "www.example.co.uk";
+pub(super) const DOMAIN: &str = "example.co.uk";
 
 /// What the zone of [`DOMAIN`] says; its hosts are on this machine.
 fn said(name: &str, kind: RecordType) -> Result<Vec<RData>, ResponseCode> {
@@ -36,7 +36,7 @@ fn said(name: &str, kind: RecordType) -> Result<Vec<RData>, ResponseCode> {
     }
 }
 
-async fn name_server() -> SocketAddr {
+pub(super) async fn name_server() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback can be bound");
     let address = socket.local_addr().expect("bound");
     tokio::spawn(async move {

@@ -16,7 +16,7 @@ use hermes_core::ports::browser::Browser;
 use hermes_core::ports::http::Reach;
 use hermes_core::ports::ranks::Ranks;
 use hermes_worker_runner::arguments::{Arguments, environment};
-use hermes_worker_runner::polite::{PoliteHttp, SignedBrowser};
+use hermes_worker_runner::polite::PoliteHttp;
 use hermes_worker_runner::{Equipment, Ports, Registry, RunnerOptions, all_servable, run};
 
 #[global_allocator]
@@ -35,17 +35,16 @@ async fn main() -> anyhow::Result<()> {
     let reach = if worker.allow_private_targets { Reach::Any } else { Reach::Public };
     let names = names::equip(&environment)?;
     let ranks = settings.embedded.data.as_deref().map(|data| Arc::new(RankFolder::of(data)) as Arc<dyn Ranks>);
-    let browser = SignedBrowser::new(Arc::new(Chromium::find(&environment)), worker.contact.clone());
-    let browser: Arc<dyn Browser> = Arc::new(browser);
-    let equipment = Equipment { names, ranks, browser: Some(browser), ..Equipment::new(environment, reach) };
-    let registry = Registry::for_keys(&keys, &equipment)?;
     let identity = process_id().to_string();
     let queue = RedisQueue::connect_with(&settings.redis.options(settings.queue, &identity)).await?;
     let queue = Arc::new(queue);
     let (entropy, politeness) = (Arc::new(SystemEntropy), FleetPoliteness::new(queue.politeness()));
     let http = Arc::new(HttpClient::new()?);
-    let http = PoliteHttp::new(http, Arc::new(politeness), entropy.clone(), worker.politeness, &equipment.environment)
+    let http = PoliteHttp::new(http, Arc::new(politeness), entropy.clone(), worker.politeness, &environment)
         .signed(worker.contact.as_deref());
+    let browser: Arc<dyn Browser> = Arc::new(http.browser(Arc::new(Chromium::find(&environment))));
+    let equipment = Equipment { names, ranks, browser: Some(browser), ..Equipment::new(environment, reach) };
+    let registry = Registry::for_keys(&keys, &equipment)?;
     let ports = Ports { queue: queue.clone(), http: Arc::new(http), entropy };
     let options = RunnerOptions {
         concurrency: worker.concurrency,

@@ -6,14 +6,19 @@ use jiff::fmt::rfc2822::DateTimeParser;
 /// Milliseconds to wait, if the response says so in seconds, or as a date beside a `Date` of its own: our clock has no
 /// part in it. Source: RFC 9110, section 10.2.3.
 pub(crate) fn retry_after_ms(response: &Response) -> Option<u64> {
-    let field = response.header("retry-after")?.trim();
+    wait_ms(response.header("retry-after")?, response.header("date"))
+}
+
+/// The same of the fields `Retry-After` and `Date` alone.
+pub(crate) fn wait_ms(retry_after: &str, date: Option<&str>) -> Option<u64> {
+    let field = retry_after.trim();
     if !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit()) {
         // Too many digits for a number are a long time, not none.
         return Some(field.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1_000));
     }
     let parser = DateTimeParser::new();
     let until = parser.parse_timestamp(field).ok()?;
-    let now = parser.parse_timestamp(response.header("date")?.trim()).ok()?;
+    let now = parser.parse_timestamp(date?.trim()).ok()?;
     let wait_ms = until.as_millisecond().saturating_sub(now.as_millisecond());
     Some(u64::try_from(wait_ms).unwrap_or(0))
 }

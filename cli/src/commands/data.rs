@@ -27,14 +27,7 @@ pub(super) async fn execute(data: Data, settings: Settings) -> Result<Exit, Fail
 }
 
 fn show(folder: &RankFolder) {
-    let states = RankList::ALL.map(|list| {
-        let state = match folder.meta(list) {
-            Ok(Some(meta)) => State::Here { rows: meta.rows, fetched_at: meta.fetched_at, release: meta.release },
-            Ok(None) => State::Absent,
-            Err(error) => State::Damaged(error.detail),
-        };
-        (list, state)
-    });
+    let states = RankList::ALL.map(|list| (list, State::of(folder, list)));
     let place = folder.path().display().to_string();
     output::print(&render(&place, &states, clock::now(), output::layout()));
 }

@@ -7,7 +7,7 @@ use hermes_core::Configured;
 use hermes_core::plan;
 
 use crate::args::Doctor;
-use crate::doctor::{self, Check, Report};
+use crate::doctor::{self, Check, Machine, Report};
 use crate::exit::{Exit, Failure};
 use crate::session::{data_folder, environment};
 use crate::{output, render};
@@ -29,13 +29,17 @@ pub(super) async fn execute(options: Doctor, settings: Settings) -> Result<Exit,
             Configured::from_environment(&environment())
         }
     };
-    if options.fleet {
+    let data = if options.fleet {
         ground.extend(doctor::fleet(&settings).await);
+        settings.embedded.data.clone()
     } else {
-        ground.push(doctor::embedded(&data_folder(options.data.as_deref(), &settings)?));
-    }
+        let data = data_folder(options.data.as_deref(), &settings)?;
+        ground.push(doctor::embedded(&data));
+        Some(data)
+    };
     let http = HttpClient::new().map_err(anyhow::Error::from)?;
-    let services = doctor::examine(plan, &configured.over(environment()), &http).await;
+    let machine = Machine::new(configured.over(environment()), data.as_deref());
+    let services = doctor::examine(plan, &machine, &http).await;
     let report = Report::new(plan.id().to_string(), services, doctor::values(&configured), ground);
     if options.json {
         output::print(&(serde_json::to_string_pretty(&report).expect("a report is JSON") + "\n"));

@@ -1,26 +1,23 @@
 //! The services: what their configuration tells, and what external workers say.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
 use hermes_core::plan::{self, Plan};
-use hermes_core::ports::http::{Http, Reach};
+use hermes_core::ports::http::Http;
 use hermes_core::{Configured, WorkerKey};
 use hermes_worker_runner::http_worker::{self, WorkerConfig};
-use hermes_worker_runner::{Equipment, Registry, Standing};
+use hermes_worker_runner::{Registry, Standing};
 
+use super::machine::Machine;
 use super::{Check, ServiceReport, ValueReport};
 
 /// How long an external worker may take to answer one question. A smoke test does a little work.
 const ANSWER_MS: u64 = 20_000;
 
-/// Looks at the services of the shipped plans. `plan` says which of them are required.
-pub(crate) async fn examine(
-    plan: &Plan,
-    environment: &BTreeMap<String, String>,
-    http: &dyn Http,
-) -> Vec<ServiceReport> {
+/// Looks at the services of the shipped plans, as a process on this machine is equipped. `plan` says which of them are
+/// required.
+pub(crate) async fn examine(plan: &Plan, machine: &Machine, http: &dyn Http) -> Vec<ServiceReport> {
     let mut services: Vec<(String, WorkerKey, bool)> = Vec::new();
     // Those of the plan first, in its order, and then what other plans have beside.
     for planned in std::iter::once(plan).chain(&plan::shipped()).flat_map(Plan::services) {
@@ -29,8 +26,7 @@ pub(crate) async fn examine(
             services.push((planned.name().to_string(), planned.worker_key().clone(), is_required));
         }
     }
-    // What may be reached is of no interest here: nothing is fetched.
-    let equipment = Equipment::new(environment.clone(), Reach::Public);
+    let equipment = machine.equipment();
     let reports = services.into_iter().map(async |(service, worker_key, required)| {
         let registry = Registry::for_keys(std::slice::from_ref(&worker_key), &equipment);
         let standing = match registry {
@@ -38,7 +34,7 @@ pub(crate) async fn examine(
             Err(error) => Standing::Lacks { what: error.to_string() },
         };
         let (is_ready, detail, checks) = match standing {
-            Standing::Ready { with } => (true, with, Vec::new()),
+            Standing::Ready { with } => (true, with, machine.checks(&worker_key).await),
             Standing::Lacks { what } => (false, what, Vec::new()),
             Standing::External(config) => {
                 let checks = ask(http, &config).await;

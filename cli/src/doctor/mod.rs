@@ -5,11 +5,13 @@
 
 mod examine;
 mod ground;
+mod machine;
 
 use serde::Serialize;
 
 pub(crate) use examine::{examine, values};
 pub(crate) use ground::{embedded, fleet};
+pub(crate) use machine::Machine;
 
 /// All that was found out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,7 +43,7 @@ pub struct ServiceReport {
     pub is_ready: bool,
     /// What it works with, or what it lacks and the remedy.
     pub detail: String,
-    /// What an external worker said when it was asked.
+    /// What an external worker said when it was asked; what a built-in one finds on this machine.
     pub checks: Vec<Check>,
 }
 

@@ -1,5 +1,6 @@
 //! The lists of domain ranks that are on this machine.
 
+use hermes_adapters::ranks::RankFolder;
 use hermes_core::Timestamp;
 use hermes_core::ports::ranks::RankList;
 
@@ -31,6 +32,27 @@ pub enum State {
     Damaged(String),
 }
 
+impl State {
+    /// What a folder has of a list.
+    #[must_use]
+    pub fn of(folder: &RankFolder, list: RankList) -> Self {
+        match folder.meta(list) {
+            Ok(Some(meta)) => Self::Here { rows: meta.rows, fetched_at: meta.fetched_at, release: meta.release },
+            Ok(None) => Self::Absent,
+            Err(error) => Self::Damaged(error.detail),
+        }
+    }
+
+    /// Whether it is here and can be read.
+    #[must_use]
+    pub const fn is_here(&self) -> bool {
+        match self {
+            Self::Here { .. } => true,
+            Self::Absent | Self::Damaged(_) => false,
+        }
+    }
+}
+
 /// The lists with their age and whom to name when their numbers are published.
 #[must_use]
 pub fn render(folder: &str, lists: &[(RankList, State)], now: Timestamp, layout: Layout) -> String {
@@ -46,7 +68,9 @@ pub fn render(folder: &str, lists: &[(RankList, State)], now: Timestamp, layout:
     out
 }
 
-fn in_words(list: RankList, state: &State, now: Timestamp, layout: Layout) -> String {
+/// One list: how many domains, since when; how to get it.
+#[must_use]
+pub fn in_words(list: RankList, state: &State, now: Timestamp, layout: Layout) -> String {
     match state {
         State::Here { rows, fetched_at, release } => {
             let days = now.since_ms(*fetched_at) / DAY_MS;

@@ -71,6 +71,11 @@ impl Facts {
         false
     }
 
+    /// Sets a fact, whatever was known before.
+    pub(crate) fn replace(&mut self, id: &str, fact: Fact) {
+        self.by_id.insert(id.to_owned(), fact);
+    }
+
     /// Notes that there is nothing that the signal could be about, as a share of no images.
     pub(crate) fn add_vacuous(&mut self, id: &str, quality: f64) {
         let known = self.vacuous.entry(id.to_owned()).or_insert(quality);

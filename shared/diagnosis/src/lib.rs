@@ -22,6 +22,7 @@
 pub mod catalogue;
 pub mod confidence;
 pub mod conforms;
+mod derived;
 pub mod diagnosis;
 pub mod diff;
 mod facts;

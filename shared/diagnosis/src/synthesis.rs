@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::confidence::{Backing, Confidence, ConfidenceLevel, Share, confidence};
+use crate::derived;
 use crate::diagnosis::{
     Cause, Diagnosis, DiagnosisWarning, MissingService, NextStep, NotEvaluated, RuleOutcomes, SCHEMA, StepKind,
 };
@@ -99,6 +100,7 @@ pub fn synthesise(book: &RuleBook, input: &Input<'_>) -> Result<Diagnosis, Synth
     }
     let mut facts = Facts::default();
     let intakes: Vec<Option<Intake>> = input.services.iter().map(|each| read(book, each, &mut facts)).collect();
+    derived::add(&mut facts);
     let context = facts.context(book);
     let evaluations = evaluate(book, &facts, &context);
     let shares = shares(book, input, &intakes);

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod cluster;
 pub mod fleet;
+pub mod nginx;
 pub mod postgres;
 pub mod process;
 pub mod redis;

@@ -11,10 +11,10 @@ use hermes_core::wire::{ErrorClass, ServiceError};
 use hermes_diagnosis::signal::Measurement;
 use serde_json::Value;
 
-use crate::service::{AttemptContext, Service, ServiceOutcome};
+use crate::service::{AttemptContext, Service, ServiceOutcome, Standing};
 use crate::site::SiteError;
 use crate::technical_seo::{self, CrawlOptions};
-use crate::vitals_monitor::field::Crux;
+use crate::vitals_monitor::field::{CRUX_API_KEY, Crux};
 use crate::vitals_monitor::{self, Instruments, VitalsOptions};
 
 /// Sites at a time: reading pages takes memory and processor time.
@@ -65,6 +65,18 @@ impl Service for VitalsMonitor {
             Err(error) => Err(error),
         };
         outcome(measured)
+    }
+
+    fn standing(&self) -> Standing {
+        let lab = match &self.browser {
+            Some(browser) if browser.is_there().is_ok() => "built in, with a browser",
+            Some(_) | None => "built in, over plain HTTP alone for want of a browser",
+        };
+        let field = match self.crux {
+            Some(_) => "what real users saw by the Chrome UX Report".to_owned(),
+            None => format!("{CRUX_API_KEY} would add what real users saw"),
+        };
+        Standing::Ready { with: format!("{lab}; {field}") }
     }
 
     fn concurrency(&self) -> usize {

@@ -110,6 +110,19 @@ impl Sources {
         })
     }
 
+    /// Whom it asks, and what would make it ask more: variables to set, mostly.
+    #[must_use]
+    pub fn in_words(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let (mut asked, mut more) = (Vec::new(), Vec::new());
+        let mut tell = |is_asked, name, lack| if is_asked { asked.push(name) } else { more.push(lack) };
+        tell(self.names.is_some(), "DNS, certificates", "DNS and certificates, which cannot be looked up here");
+        tell(true, "RDAP", "");
+        tell(true, tranco::NAME, "");
+        tell(self.page_rank.is_some(), open_page_rank::NAME, open_page_rank::OPEN_PAGERANK_API_KEY);
+        tell(self.backlinks.is_some(), dataforseo::NAME, dataforseo::DATAFORSEO_LOGIN);
+        (asked, more)
+    }
+
     /// Asks all sources about a domain. Ends [`REPORT_RESERVE`] (or a tenth of the time) before `deadline`, with what
     /// there is by then.
     ///

@@ -6,11 +6,13 @@
 //! A request waits for its turn. Where the target asked to be left alone, or is taken for down, it waits only briefly;
 //! what takes longer fails at once with [`HttpError::HeldBack`], so that the run can do better with its time.
 //!
-//! Requests by which our robot reads sites and asks providers get the operator's address into their user agent here, and
-//! in [`SignedBrowser`].
+//! A page that a browser loads is one request to its host: it asks for leave ([`PoliteBrowser`]) and says how it went.
+//! Requests by which our robot reads sites and asks providers, and its page loads, get the operator's address into their
+//! user agent here.
 //!
-//! Deliberately absent: limits for connections that do not go through the port, such as those of a browser.
+//! Deliberately absent: what a page loads beside its document; a browser asks for that as every visitor's does.
 
+mod browser;
 mod signature;
 mod target;
 #[cfg(test)]
@@ -21,15 +23,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use hermes_core::ports::browser::Browser;
 use hermes_core::ports::entropy::Entropy;
 use hermes_core::ports::http::{Http, HttpError, Request, Response};
 use hermes_core::ports::politeness::{Admission, Ask, Limits, Permit, Policy, Politeness, Reason, Target, Wait, Went};
 use tokio::runtime::Handle;
+use url::Url;
 
 use crate::retry_after::retry_after_ms;
 use crate::site::fetch::USER_AGENT;
-pub use signature::SignedBrowser;
-use signature::sign;
+pub use browser::PoliteBrowser;
 
 /// How much longer than its request a permit lasts.
 const LEASE_MARGIN_MS: u64 = 5_000;
@@ -42,6 +45,12 @@ const PATIENCE_MIN_MS: u64 = 5_000;
 #[derive(Clone)]
 pub struct PoliteHttp {
     inner: Arc<dyn Http>,
+    manners: Manners,
+}
+
+/// Whoever asks for leave.
+#[derive(Clone)]
+struct Manners {
     politeness: Arc<dyn Politeness>,
     entropy: Arc<dyn Entropy>,
     policy: Policy,
@@ -61,13 +70,38 @@ impl PoliteHttp {
         policy: Policy,
         environment: &BTreeMap<String, String>,
     ) -> Self {
-        Self { inner, politeness, entropy, policy, own: Arc::new(target::configured(environment)), contact: None }
+        let own = Arc::new(target::configured(environment));
+        Self { inner, manners: Manners { politeness, entropy, policy, own, contact: None } }
     }
 
-    /// The same, with requests of our robot that say where its operator is reached.
+    /// The same, with requests and page loads of our robot that say where its operator is reached.
     #[must_use]
-    pub fn signed(self, contact: Option<&str>) -> Self {
-        Self { contact: contact.map(Arc::from), ..self }
+    pub fn signed(mut self, contact: Option<&str>) -> Self {
+        self.manners.contact = contact.map(Arc::from);
+        self
+    }
+
+    /// Loads pages with `browser` under the same limits.
+    #[must_use]
+    pub fn browser(&self, browser: Arc<dyn Browser>) -> PoliteBrowser {
+        PoliteBrowser::new(browser, self.manners.clone())
+    }
+}
+
+impl Manners {
+    /// The user agent `robot` with the operator's address in it.
+    fn signed(&self, robot: &str) -> String {
+        signature::sign(robot, self.contact.as_deref())
+    }
+
+    /// Waits for leave to call what `url` names. None if nobody can be asked, or there is nobody to be called: a request
+    /// does not fail for that.
+    async fn ask(&self, url: &Url, timeout: Duration) -> Result<Option<Held>, Wait> {
+        let Some(target) = target::of(url) else { return Ok(None) };
+        let limits = target::limits(&self.policy, &self.own, &target, url);
+        let Some(permit) = self.leave(&target, &limits, timeout).await? else { return Ok(None) };
+        let politeness = Arc::clone(&self.politeness);
+        Ok(Some(Held { politeness, target, limits, permit, went: Went::Unknown, is_told: false }))
     }
 
     /// Waits for leave. None if nobody can be asked: a request does not fail for that.
@@ -105,21 +139,17 @@ impl Http for PoliteHttp {
     async fn send(&self, mut request: Request) -> Result<Response, HttpError> {
         for (name, value) in &mut request.headers {
             if name == "user-agent" && value == USER_AGENT {
-                *value = sign(value, self.contact.as_deref());
+                *value = self.manners.signed(value);
             }
         }
-        let Some(target) = target::of(&request.url) else { return self.inner.send(request).await };
-        let limits = target::limits(&self.policy, &self.own, &target, &request.url);
-        let permit = match self.leave(&target, &limits, request.timeout).await {
-            Ok(Some(permit)) => permit,
+        let mut held = match self.manners.ask(&request.url, request.timeout).await {
+            Ok(Some(held)) => held,
             Ok(None) => return self.inner.send(request).await,
             Err(Wait { reason, wait_ms: retry_after_ms, .. }) => {
                 let host = request.url.host_str().unwrap_or_default().to_owned();
                 return Err(HttpError::HeldBack { host, reason, retry_after_ms });
             }
         };
-        let politeness = Arc::clone(&self.politeness);
-        let mut held = Held { politeness, target, limits, permit, went: Went::Unknown, is_told: false };
         let is_patient = request.timeout >= Duration::from_millis(PATIENCE_MIN_MS);
         let answer = self.inner.send(request).await;
         held.went = went(&answer, is_patient);
@@ -161,19 +191,24 @@ impl Drop for Held {
 /// What an exchange says about its target.
 fn went(answer: &Result<Response, HttpError>, is_patient: bool) -> Went {
     match answer {
-        Ok(response) => match (response.status, retry_after_ms(response)) {
-            (429, retry_after_ms) => Went::Asked { retry_after_ms },
-            (503, Some(wait_ms)) => Went::Asked { retry_after_ms: Some(wait_ms) },
-            // What stands before a server that is down; an error of one page (500) is no such thing.
-            (502..=504, _) => Went::Failed,
-            _ => Went::Answered,
-        },
+        Ok(response) => answered(response.status, retry_after_ms(response)),
         Err(HttpError::Timeout { .. }) if !is_patient => Went::Unknown,
         Err(HttpError::Connect { .. } | HttpError::Timeout { .. } | HttpError::Protocol { .. }) => Went::Failed,
         // Nothing was called, or what is wrong with it stays wrong.
         Err(HttpError::Refused { .. } | HttpError::Dns { .. } | HttpError::Tls { .. } | HttpError::HeldBack { .. }) => {
             Went::Unknown
         }
+    }
+}
+
+/// What a status says, with the time that came with it.
+fn answered(status: u16, retry_after_ms: Option<u64>) -> Went {
+    match (status, retry_after_ms) {
+        (429, retry_after_ms) => Went::Asked { retry_after_ms },
+        (503, Some(wait_ms)) => Went::Asked { retry_after_ms: Some(wait_ms) },
+        // What stands before a server that is down; an error of one page (500) is no such thing.
+        (502..=504, _) => Went::Failed,
+        _ => Went::Answered,
     }
 }
 

@@ -1,3 +1,5 @@
+mod browser;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hermes_adapters::entropy::SystemEntropy;

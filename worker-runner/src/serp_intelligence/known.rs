@@ -1,7 +1,8 @@
 //! How many pages of the site could be in an index, to compare an engine's estimate with.
 //!
 //! The crawl knows best, where the plan lets this service wait for it (`depends_on: [technical-seo]`); it takes minutes,
-//! so that the shipped plans do not. Else the sitemaps say what the site itself wants to have there.
+//! so that the shipped plans do not, and the synthesis compares once both are there. Until then the sitemaps say what the
+//! site itself wants to have there.
 
 use std::collections::BTreeMap;
 

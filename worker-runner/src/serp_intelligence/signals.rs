@@ -264,8 +264,12 @@ fn index_ratio(view: &View<'_>, report: &mut Report) {
     report.trust(Method::Api, SITE_QUERY_QUALITY);
     let page = view.of_site.and_then(Answer::page).filter(|page| !own(view.site, page).is_empty());
     let Some(estimate) = page.and_then(|page| page.estimate) else {
-        return report.unknown(ID, "the provider does not estimate how many pages of the site are in the index");
+        const WHY: &str = "the provider does not estimate how many pages of the site are in the index";
+        return ["serp.index_estimate", ID].iter().for_each(|id| report.unknown(id, WHY));
     };
+    let mut of_site = Findings::new();
+    of_site.add(view.site.home(), || format!("about {estimate} results for site:{}", view.site.name()));
+    report.push("serp.index_estimate", Value::from(estimate), None, of_site);
     let Some(Known { pages, by }) = view.known.filter(|known| known.pages > 0) else {
         return report.unknown(ID, "neither a crawl before nor a sitemap says how many pages there are");
     };

@@ -147,7 +147,7 @@ async fn given_queries_are_searched_and_give_all_that_can_be_known() {
     ] {
         assert_eq!(signal(&found, id).value, expected, "{id}");
     }
-    assert_eq!(found.measurement.signals.len(), 13);
+    assert_eq!(found.measurement.signals.len(), 14);
     assert!(
         found.measurement.signals.iter().filter(|signal| signal.value.is_null()).all(|signal| signal.reason.is_some())
     );

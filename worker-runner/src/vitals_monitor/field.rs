@@ -150,6 +150,14 @@ impl Crux {
     }
 }
 
+/// A site that is not on the public web has no users that anybody could report about.
+pub(super) fn nobody(report: &mut Report) {
+    for id in METRICS.iter().map(|(_, id)| *id).chain(["vitals.field_available"]) {
+        report.none_of(id, "the site is not on the public web");
+        report.qualify(Obtained::Field, QUALITY_PHONE);
+    }
+}
+
 fn tell(report: &mut Report, record: &Value, origin: &str, of_phones: bool) {
     let last_day = &record["collectionPeriod"]["lastDate"];
     let period = format!("28 days up to {}-{}-{}", last_day["year"], last_day["month"], last_day["day"]);

@@ -14,6 +14,7 @@
 //! | `vitals.transfer_bytes`, `vitals.js_bytes`, `vitals.lab_requests` | what was transferred, of it JavaScript; requests |
 //! | `vitals.dom_elements`, `vitals.unsized_images`, `vitals.console_errors` | what the page is like |
 //! | `vitals.desktop_*` | the same paints and score as a desktop computer |
+//! | `tech.js_dependent_ratio` | whether what the page shows is there without its scripts |
 //! | `vitals.field_*` | what real users saw ([`field`]) |
 //! | `vitals.http_ttfb_ms` | median time to the first byte of the home page, over plain HTTP |
 //! | `vitals.http_version` | protocol of the home page, `HTTP/1.1`, `HTTP/2.0` … |
@@ -33,6 +34,7 @@ mod assets;
 mod delivery;
 pub mod field;
 pub(crate) mod lab;
+mod rendered;
 mod signals;
 
 use std::time::Duration;
@@ -174,9 +176,14 @@ pub async fn measure(
         return Err(SiteError::ErrorPage { url: found.url.to_string(), status: response.status });
     }
     let mut report = Report::default();
-    let is_complete = in_browser(instruments.browser, &found.url, options.reach, stop_at, &mut report).await;
-    if let Some(crux) = instruments.crux {
-        in_field(crux, instruments.http, &found.url, stop_at, &mut report).await;
+    let lab = in_browser(instruments.browser, &found.url, options.reach, stop_at, &mut report).await;
+    let is_complete = lab::signals::is_complete(&lab);
+    let (content_type, shown) = (response.header("content-type"), lab.mobile.last().or(lab.desktop.last()));
+    rendered::report(&mut report, &found.url, &response.body, content_type, shown).await;
+    if is_private_by_name(&found.url) {
+        field::nobody(&mut report);
+    } else if let Some(crux) = instruments.crux {
+        crux.report(instruments.http, &found.url, &mut report, stop_at).await;
     }
     let fetcher = fetcher.at_distance(options.distance(&found.url));
     let mut ttfb_ms = vec![response.ttfb_ms];
@@ -196,14 +203,14 @@ pub async fn measure(
     Ok(report.finish(if is_complete { BROWSER_PROVIDER } else { signals::PROVIDER }, status, None))
 }
 
-/// Lets the browser load the page; tells whether it did so as often as it should.
+/// Lets the browser load the page, and tells what it showed.
 async fn in_browser(
     browser: Option<&dyn Browser>,
     url: &Url,
     reach: Reach,
     stop_at: Instant,
     report: &mut Report,
-) -> bool {
+) -> lab::Lab {
     let lab = match browser {
         Some(browser) => {
             let left = stop_at.saturating_duration_since(Instant::now());
@@ -215,15 +222,7 @@ async fn in_browser(
         report.warn("no_browser", "measured over plain HTTP alone: LCP, CLS and TBT need a browser");
     }
     lab::signals::report(report, url, &lab);
-    lab::signals::is_complete(&lab)
-}
-
-async fn in_field(crux: &Crux, http: &dyn Http, url: &Url, stop_at: Instant, report: &mut Report) {
-    if is_private_by_name(url) {
-        report.unknown("vitals.field_available", "the site is not on the public web");
-    } else {
-        crux.report(http, url, report, stop_at).await;
-    }
+    lab
 }
 
 /// The distinct assets that the HTML of the page names, in order.

@@ -1,38 +1,61 @@
 //! One page at a time on a machine: within this process by turns, among processes by a lock on a file.
+//!
+//! A lock knows no queue. So a process that had it stays away from it for a little longer than others need to try: who
+//! loads page after page would keep everybody else out.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::debug;
 
 /// How often the lock of another process is tried.
 const TRY_MS: u64 = 100;
+/// How long a process that had the lock leaves it to others: they try it twice in that time.
+const YIELD_MS: u64 = 2 * TRY_MS + TRY_MS / 2;
 /// Name of the file, in the folder for temporary files.
 const FILE: &str = "hermes-browser.lock";
 
 /// The turns of this process.
 static TURNS: Semaphore = Semaphore::const_new(1);
 
+/// When this process gave the lock back, at last.
+static GIVEN_BACK: Mutex<Option<Instant>> = Mutex::new(None);
+
 /// Whoever has it may use the browser. The system takes the lock back when the process ends, however it ends.
 pub(super) struct Permit {
+    lock: Option<File>,
     _turn: SemaphorePermit<'static>,
-    _lock: Option<File>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.lock.take().is_some() {
+            *GIVEN_BACK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
 }
 
 /// Waits for a permit until `end`; `None` if there was none.
 pub(super) async fn enter(end: Instant) -> Option<Permit> {
     let turn = timeout_at(end, TURNS.acquire()).await.ok()?.expect("it is never closed");
     let lock = match open(std::env::temp_dir().join(FILE)) {
-        Ok(file) => Some(lock(file, end).await?),
+        Ok(file) => {
+            let given_back = *GIVEN_BACK.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = given_back {
+                sleep_until((at + Duration::from_millis(YIELD_MS)).min(end)).await;
+            }
+            Some(lock(file, end).await?)
+        }
         Err(error) => {
             debug!(%error, "no lock file for the browser: only this process takes turns");
             None
         }
     };
-    Some(Permit { _turn: turn, _lock: lock })
+    Some(Permit { lock, _turn: turn })
 }
 
 /// Another user's file can be read, which is enough to lock it.

@@ -21,13 +21,15 @@ mod tests;
 use std::collections::BTreeMap;
 use std::env::split_paths;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hermes_core::ports::browser::{Browser, BrowserError, PageLoad, Visit};
 use hermes_core::ports::http::Reach;
-use tokio::time::{Instant, timeout_at};
+use tokio::process::Command;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use guard::{Guard, Network, SystemNetwork};
 use process::Process;
@@ -41,6 +43,8 @@ pub use seen::NAVIGATIONS_MAX;
 pub const CHROMIUM_PATH: &str = "CHROMIUM_PATH";
 /// Names under which the program is looked for in `PATH`, in this order.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+/// Longest wait for the program to tell its version.
+const VERSION_MS: u64 = 10_000;
 /// Time that is kept for ending the browser.
 const END_RESERVE_MS: u64 = 1_000;
 
@@ -93,6 +97,26 @@ impl Chromium {
         self.program.as_deref().map_err(|why| BrowserError::Missing(why.clone()))
     }
 
+    /// What the program calls itself: `Chromium 150.0.7871.100 built on Debian`. It is started for this, and ends at once.
+    ///
+    /// # Errors
+    /// [`BrowserError::Missing`]; [`BrowserError::Broken`] with what it said instead.
+    pub async fn version(&self) -> Result<String, BrowserError> {
+        let mut command = Command::new(self.program()?);
+        command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
+        let ended = timeout(Duration::from_millis(VERSION_MS), command.output()).await;
+        let ended = ended.map_err(|_| BrowserError::Broken("it does not tell its version".to_owned()))?;
+        let ended = ended.map_err(|error| BrowserError::Broken(format!("it does not start: {error}")))?;
+        let told = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing").to_owned()
+        };
+        match ended.status.success() {
+            true => Ok(told(&ended.stdout)),
+            false => Err(BrowserError::Broken(told(&ended.stderr))),
+        }
+    }
+
     async fn visit(&self, visit: &Visit, end: Instant) -> Result<PageLoad, BrowserError> {
         let broken = |text: String| BrowserError::Broken(text);
         let program = self.program()?;
@@ -128,6 +152,10 @@ impl Browser for Chromium {
         let end = Instant::now() + visit.timeout;
         let _permit = gate::enter(end).await.ok_or(BrowserError::Busy)?;
         self.visit(&visit, end).await
+    }
+
+    fn is_there(&self) -> Result<(), BrowserError> {
+        self.program().map(drop)
     }
 }
 

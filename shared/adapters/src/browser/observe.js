@@ -2,7 +2,8 @@
 // It keeps what the browser reports about its own work; `collect` gives it back, bounded, as JSON.
 (() => {
   if (window !== window.top) return;
-  const SHIFTS_MAX = 3000, TASKS_MAX = 2000, RESOURCES_MAX = 1000, TEXT_MAX = 120, URL_MAX = 500, LISTED_MAX = 20, PAINT_WAIT_MS = 10000;
+  const SHIFTS_MAX = 3000, TASKS_MAX = 2000, RESOURCES_MAX = 1000, TEXT_MAX = 120, URL_MAX = 500, LISTED_MAX = 20, PAINT_WAIT_MS = 10000,
+    HTML_MAX = 1000000;
   const shifts = [], tasks = [], resources = [], observers = [];
   let fcp = null, lcp = null, busyUntil = 0;
 
@@ -74,8 +75,10 @@
       const image = full && resources.find(entry => entry.name === full);
       largest = { ...rest, resource: image ? [image.requestStart || image.startTime, image.responseEnd] : null };
     }
+    const html = document.documentElement ? document.documentElement.outerHTML : '';
     const images = [...document.images].slice(0, 5000).filter(isUnsized);
     return JSON.stringify({
+      html: html.length <= HTML_MAX ? html : null,
       now: performance.now(), url: text(location.href, 2000), ttfb: navigation ? navigation.responseStart : null,
       fcp, lcp: largest, shifts, tasks, blocking, elements: document.getElementsByTagName('*').length,
       unsized_images: { total: images.length, first: images.slice(0, LISTED_MAX).map(image => address(image.currentSrc || image.src) || name(image)) },

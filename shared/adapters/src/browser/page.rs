@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
 use super::machine;
-use super::seen::WORLD;
+use super::seen::{Seen, WORLD};
 use super::session::{Session, Told};
 
 /// Longest observation of one page.
@@ -29,6 +29,9 @@ pub const MEMORY_BYTES_MAX: u64 = 3 * 1_024 * 1_024 * 1_024;
 /// How often the memory is looked at.
 const MEMORY_LOOK_MS: u64 = 1_000;
 
+/// What the browser says of an error status with an empty body.
+const BARE_STATUS: &str = "net::ERR_HTTP_RESPONSE_CODE_FAILURE";
+
 /// Our script.
 const OBSERVE: &str = include_str!("observe.js");
 
@@ -45,6 +48,7 @@ struct Collected {
     blocking: Vec<CollectedBlocking>,
     elements: u64,
     unsized_images: CollectedList,
+    html: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,11 +90,20 @@ pub(super) async fn load(session: &mut Session, visit: &Visit, group: u32, end: 
     // A little earlier than collecting needs, so that a page that holds on to its main thread is told as such.
     let last = end.checked_sub(Duration::from_millis(COLLECT_MS + COLLECT_MS / 5)).unwrap_or(started);
     let limit = last.min(started + Duration::from_millis(LOAD_MS_MAX)).max(started);
-    navigate(session, visit, limit).await?;
+    if navigate(session, visit, limit).await? == Shown::Nothing {
+        let Seen { status, wait: [retry_after, date], .. } = &session.seen;
+        let (status, retry_after, date) = (*status, retry_after.clone(), date.clone());
+        let url = visit.url.to_string();
+        return Ok(PageLoad { browser: name(&version), url, status, retry_after, date, ..PageLoad::default() });
+    }
     let why = wait(session, visit, group, started, limit).await?;
     let collected = collect(session, Instant::now() + Duration::from_millis(COLLECT_MS)).await?;
-    let browser = version["product"].as_str().unwrap_or("Chromium").to_owned();
-    Ok(told(session, collected, browser, why))
+    Ok(told(session, collected, name(&version), why))
+}
+
+/// Name and version of the browser.
+fn name(version: &Value) -> String {
+    version["product"].as_str().unwrap_or("Chromium").to_owned()
 }
 
 /// The browser's own first document costs it tens of milliseconds that have nothing to do with any site.
@@ -157,15 +170,25 @@ fn user_agent(version: &Value, visit: &Visit) -> String {
     format!("{own} {}", visit.robot)
 }
 
-async fn navigate(session: &mut Session, visit: &Visit, limit: Instant) -> Result<(), Failure> {
+/// What a navigation came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// A document of the site.
+    Page,
+    /// An answer without a document: an error status, of which the browser makes a page of its own.
+    Nothing,
+}
+
+async fn navigate(session: &mut Session, visit: &Visit, limit: Instant) -> Result<Shown, Failure> {
     let answer = session.call_until("Page.navigate", json!({"url": visit.url.as_str()}), limit).await;
     let answer = match answer {
         Err(Failure::Silent(_)) => return Err(Failure::Page("no answer in time".to_owned())),
         other => other?,
     };
     match answer["errorText"].as_str() {
+        Some(BARE_STATUS) if session.seen.status.is_some() => Ok(Shown::Nothing),
         Some(error) => Err(Failure::Page(error.to_owned())),
-        None => Ok(()),
+        None => Ok(Shown::Page),
     }
 }
 
@@ -252,10 +275,13 @@ async fn collect(session: &mut Session, end: Instant) -> Result<Collected, Failu
 fn told(session: &Session, from: Collected, browser: String, end: LoadEnd) -> PageLoad {
     let seen = &session.seen;
     let (transfer_bytes, script_bytes) = seen.bytes();
+    let [retry_after, date] = seen.wait.clone();
     PageLoad {
         browser,
         url: from.url,
         status: seen.status,
+        retry_after,
+        date,
         end,
         observed_ms: from.now,
         further_navigations: seen.navigations.saturating_sub(1),
@@ -274,6 +300,7 @@ fn told(session: &Session, from: Collected, browser: String, end: LoadEnd) -> Pa
             .collect(),
         long_tasks: from.tasks.into_iter().map(|(at_ms, duration_ms)| LongTask { at_ms, duration_ms }).collect(),
         dom_elements: Some(from.elements),
+        html: from.html,
         unsized_images: Listed { total: from.unsized_images.total, first: from.unsized_images.first },
         blocking: from
             .blocking

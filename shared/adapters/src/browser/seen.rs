@@ -45,6 +45,8 @@ pub(super) struct Seen {
     /// All bytes as they arrive, for the limit.
     pub(super) arrived_bytes: u64,
     pub(super) status: Option<u16>,
+    /// Its header fields `Retry-After` and `Date`.
+    pub(super) wait: [Option<String>; 2],
     pub(super) navigations: u64,
     pub(super) is_loaded: bool,
     /// Number of our script's world in the current document.
@@ -143,7 +145,9 @@ impl Seen {
     fn responded(&mut self, event: &Value) {
         let id = event["requestId"].as_str().unwrap_or_default();
         if event["type"] == "Document" && event["frameId"] == self.main_frame.as_str() {
-            self.status = event["response"]["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+            let response = &event["response"];
+            self.status = response["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+            self.wait = ["retry-after", "date"].map(|name| field(&response["headers"], name));
         }
         if let Some(request) = self.requests.get_mut(id) {
             request.is_script |= event["type"] == "Script";
@@ -245,6 +249,12 @@ fn cut(text: &str) -> String {
     text.chars().take(TEXT_CHARS_MAX).collect()
 }
 
+/// A header field, whose name comes as the server spelt it.
+fn field(headers: &Value, name: &str) -> Option<String> {
+    let (_, value) = headers.as_object()?.iter().find(|(spelt, _)| spelt.eq_ignore_ascii_case(name))?;
+    value.as_str().map(cut)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,6 +319,19 @@ mod tests {
             seen.event("Page.frameNavigated", &frame).expect("within the limit");
         }
         assert!(matches!(seen.event("Page.frameNavigated", &frame), Err(Failure::Hostile(_))));
+    }
+
+    #[test]
+    fn the_answer_of_the_page_itself_is_known_with_the_time_that_it_asks_for() {
+        let mut seen = seen();
+        for (frame, status) in [("main", 429), ("other", 200)] {
+            let headers = json!({"Retry-After": "7", "DATE": "Sun, 06 Nov 1994 08:49:37 GMT"});
+            let response = json!({"status": status, "headers": headers});
+            let event = json!({"requestId": "1", "type": "Document", "frameId": frame, "response": response});
+            seen.event("Network.responseReceived", &event).expect("harmless");
+        }
+        assert_eq!(seen.status, Some(429));
+        assert_eq!(seen.wait, ["7", "Sun, 06 Nov 1994 08:49:37 GMT"].map(|text| Some(text.to_owned())));
     }
 
     #[test]

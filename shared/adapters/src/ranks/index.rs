@@ -17,6 +17,8 @@ use sha2::{Digest as _, Sha256};
 
 /// First line of every file.
 const FORMAT: &str = "hermes ranks 1\n";
+/// How the name of a list ends while it is being written.
+const UNFINISHED: &str = "new";
 /// Bytes of the line with the facts, at most.
 const META_BYTES_MAX: u64 = 4_096;
 const DIGEST_BYTES: usize = 8;
@@ -118,6 +120,7 @@ impl Builder {
         self.entries.sort_unstable();
         self.entries.dedup_by(|later, earlier| later[..DIGEST_BYTES] == earlier[..DIGEST_BYTES]);
         let meta = facts(self.entries.len() as u64);
+        let _only_writer = tidied(path)?;
         let beside = beside(path);
         let written = write_all(&beside, &meta, &self.entries).and_then(|()| fs::rename(&beside, path));
         if written.is_err() {
@@ -128,9 +131,28 @@ impl Builder {
     }
 }
 
-/// One process writes one such file at a time.
+/// Where a list is written before it takes its place.
 fn beside(path: &Path) -> PathBuf {
-    path.with_extension(format!("{}.new", std::process::id()))
+    path.with_extension(format!("{}.{UNFINISHED}", std::process::id()))
+}
+
+/// Lets one process write into the folder of `path` at a time, until the file that is given is dropped. What others left
+/// there unfinished was left by processes that ended: it is removed.
+fn tidied(path: &Path) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let lock = File::open(folder)?;
+    match lock.lock() {
+        // A file system without locks.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+        other => other?,
+    }
+    for entry in fs::read_dir(folder)? {
+        let left = entry?.path();
+        if left.extension().is_some_and(|extension| extension == UNFINISHED) {
+            fs::remove_file(left)?;
+        }
+    }
+    Ok(lock)
 }
 
 fn write_all(path: &Path, meta: &Meta, entries: &[Entry]) -> io::Result<()> {

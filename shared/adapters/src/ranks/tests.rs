@@ -236,3 +236,17 @@ fn an_endpoint_that_is_no_url_is_refused_with_an_example() {
         "MAJESTIC_ENDPOINT must be a URL such as https://downloads.majestic.com/majestic_million.csv"
     );
 }
+
+#[tokio::test]
+async fn what_a_killed_update_left_behind_harms_nothing_and_goes_with_the_next_one() {
+    let (server, folder) = (Server::start(both().await).await, tempfile::tempdir().expect("a folder"));
+    server.update(folder.path(), RankList::Majestic).await.expect("fetched");
+    let left = folder.path().join("ranks/majestic.4711.new");
+    std::fs::write(&left, "hermes ra").expect("written");
+    let ranks = RankFolder::of(folder.path());
+    assert!(ranks.find(RankList::Majestic, "google.com").await.expect("readable").is_some());
+    // The other list's update is one as well.
+    server.update(folder.path(), RankList::CommonCrawl).await.expect("fetched");
+    assert!(!left.exists());
+    assert!(ranks.find(RankList::Majestic, "google.com").await.expect("readable").is_some());
+}

@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::http::Reach;
+use super::politeness::Reason;
 
 /// The device and the network that a page is loaded with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,6 +100,10 @@ pub struct PageLoad {
     pub url: String,
     /// Status of its response.
     pub status: Option<u16>,
+    /// The fields `Retry-After` and `Date` of its response, as they came.
+    pub retry_after: Option<String>,
+    /// See [`Self::retry_after`].
+    pub date: Option<String>,
     /// Why the observation ended.
     pub end: LoadEnd,
     /// Milliseconds of observation.
@@ -117,6 +122,8 @@ pub struct PageLoad {
     pub long_tasks: Vec<LongTask>,
     /// Elements of the document at the end.
     pub dom_elements: Option<u64>,
+    /// The document as it was at the end, after its scripts; `None` if it was too long to be kept.
+    pub html: Option<String>,
     /// Displayed images in the flow of the page without a size in HTML or CSS.
     pub unsized_images: Listed<String>,
     /// Resources that held up rendering.
@@ -223,11 +230,24 @@ pub struct Transfer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BrowserError {
     /// There is no browser on this machine: install one.
-    #[error("there is no Chromium on this machine ({0}); install the Debian package chromium, or set CHROMIUM_PATH")]
+    #[error(
+        "there is no Chromium on this machine ({0}); install the Debian package chromium (apt-get install chromium), \
+             or set CHROMIUM_PATH"
+    )]
     Missing(String),
     /// The browser was busy with other pages for the whole time: give the service more time, or try later.
     #[error("the browser was busy with other pages")]
     Busy,
+    /// The host is left alone for now: try again when it makes sense.
+    #[error("loads from {host} are held back: {reason}; again in {} s", .retry_after_ms.div_ceil(1_000))]
+    HeldBack {
+        /// The host.
+        host: String,
+        /// Why.
+        reason: Reason,
+        /// Milliseconds until it makes sense to try again.
+        retry_after_ms: u64,
+    },
     /// The page cannot be loaded; the browser is sound. The text is the browser's own (`net::ERR_…`).
     #[error("the page does not load ({0})")]
     Page(String),
@@ -245,4 +265,12 @@ pub trait Browser: fmt::Debug + Send + Sync {
     /// Loads one page in a browser of its own with an empty profile. Nothing of it is left afterwards, however the visit
     /// ends; dropping the future ends it too.
     async fn load(&self, visit: Visit) -> Result<PageLoad, BrowserError>;
+
+    /// Whether there is a browser, as far as that can be told without starting it.
+    ///
+    /// # Errors
+    /// [`BrowserError::Missing`].
+    fn is_there(&self) -> Result<(), BrowserError> {
+        Ok(())
+    }
 }

@@ -15,7 +15,7 @@ fn the_shipped_rules_have_no_problem() {
     }
     is_send_and_sync::<RuleBook>();
     assert_eq!(BOOK.rules().len(), 47);
-    assert_eq!(BOOK.catalogue().signals().count(), 148);
+    assert_eq!(BOOK.catalogue().signals().count(), 149);
 }
 
 #[test]

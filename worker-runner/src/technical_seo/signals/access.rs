@@ -80,6 +80,9 @@ fn https(report: &mut Report, audit: &Audit) {
     if let (true, Some(response)) = (is_https, &audit.home.response) {
         report.fact("tech.hsts", has_hsts(response));
     }
+    if audit.home.url.port().is_some() {
+        report.none_of("tech.http_redirects_to_https", "the address names a port, which has no counterpart for http");
+    }
 }
 
 /// Whether the header is there with an age above zero: an age of zero takes the promise back.

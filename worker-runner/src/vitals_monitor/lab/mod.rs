@@ -81,9 +81,7 @@ pub(super) async fn run(browser: &dyn Browser, url: &Url, reach: Reach, end: Ins
                 loads.push(load);
             }
             Err(error) => {
-                let is_final =
-                    matches!(error, BrowserError::Missing(_) | BrowserError::Hostile(_) | BrowserError::Busy);
-                failures += if is_final { FAILURES_MAX } else { 1 };
+                failures += if is_final(&error) { FAILURES_MAX } else { 1 };
                 lab.shortfall = Some(Shortfall::Failed(error));
             }
         }
@@ -92,6 +90,16 @@ pub(super) async fn run(browser: &dyn Browser, url: &Url, reach: Reach, end: Ins
         }
     }
     lab
+}
+
+/// Whether another visit would end the same way.
+fn is_final(error: &BrowserError) -> bool {
+    match error {
+        BrowserError::Missing(_) | BrowserError::Hostile(_) | BrowserError::Busy | BrowserError::HeldBack { .. } => {
+            true
+        }
+        BrowserError::Page(_) | BrowserError::Broken(_) => false,
+    }
 }
 
 fn visit(url: &Url, profile: Profile, reach: Reach, left: Duration) -> Visit {

@@ -37,6 +37,15 @@ async fn a_shift_has_the_score_that_its_geometry_gives_it() {
 }
 
 #[tokio::test]
+async fn a_host_that_asks_to_be_left_alone_is_heard_with_and_without_a_page_to_show() {
+    for answer in ["429:<!doctype html><p>slow down", "429:"] {
+        let load = loaded(&[("/", answer)], Profile::DESKTOP).await;
+        assert_eq!((load.status, load.retry_after.as_deref()), (Some(429), Some("7")), "{answer}");
+        assert!(load.url.starts_with("http://127.0.0.1:"), "{}", load.url);
+    }
+}
+
+#[tokio::test]
 async fn late_paint_long_tasks_traffic_and_errors_are_seen() {
     let script = "console.error('from a script'); throw new Error('thrown')";
     let load = loaded(&[("/", LATE), ("/s.js", script), ("/blocking", "p{color:red}")], Profile::DESKTOP).await;
@@ -54,6 +63,8 @@ async fn late_paint_long_tasks_traffic_and_errors_are_seen() {
     assert!(load.dom_elements.is_some_and(|elements| elements >= 8));
     assert!(load.machine_seconds.iter().all(|seconds| *seconds > 0.0));
     assert!(load.browser.starts_with("Chrome/"), "{}", load.browser);
+    // What a script has added is in the document, and not in what the server sent.
+    assert!(load.html.as_ref().is_some_and(|html| html.contains("<h1 id=\"late\">large large")), "{:?}", load.html);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Serves `pages` as HTML, and `text/javascript` where the path ends in `.js`. `*` is what all other paths get.
+    /// Serves `pages` as HTML (`429:` and a body is answered with that status, `->` and an address with a redirect), and `text/javascript` where the path ends in `.js`. `*` is what all other paths get.
     pub(super) async fn with(pages: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be bound");
         let address = listener.local_addr().expect("bound");
@@ -86,6 +86,13 @@ async fn serve(
             format!(
                 "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
                 &redirect[2..]
+            )
+        }
+        Some(busy) if busy.starts_with("429:") => {
+            let body = &busy[4..];
+            format!(
+                "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
             )
         }
         Some(body) => format!(
