@@ -39,8 +39,8 @@ async fn searxng(port: u16) -> SocketAddr {
     let answer =
         async move |Query(asked): Query<BTreeMap<String, String>>| {
             let pages = match asked["q"].to_lowercase().as_str() {
-                "mkdocs" => vec![(SITE, "/index.html")],
-                of_site if of_site.starts_with("site:") => vec![(SITE, "/index.html"), (SITE, "/getting-started.html")],
+                "mkdocs" => vec![(SITE, "/")],
+                of_site if of_site.starts_with("site:") => vec![(SITE, "/"), (SITE, "/getting-started.html")],
                 _ => vec![
                     (RIVALS[0], "/getting-started.html"),
                     (RIVALS[1], "/user-guide/index.html"),
