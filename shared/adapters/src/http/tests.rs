@@ -226,14 +226,23 @@ async fn a_gzip_bomb_is_cut_at_the_limit_without_being_unpacked() {
 }
 
 #[tokio::test]
-async fn a_coding_that_was_not_offered_is_left_alone_and_named() {
-    for fields in ["Content-Encoding: zstd", "Content-Encoding: gzip\r\nContent-Encoding: br"] {
+async fn a_body_in_a_coding_that_was_not_offered_is_an_error_that_names_it() {
+    for (fields, named) in
+        [("Content-Encoding: zstd", "zstd"), ("Content-Encoding: gzip\r\nContent-Encoding: br", "gzip, br")]
+    {
         let peer = Peer::with(format!("HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: 3\r\n\r\nraw").as_bytes()).await;
-        let response = client().send(get(peer.url("/"))).await.expect("answered");
-        assert_eq!(response.body, b"raw");
-        assert!(response.header("content-encoding").is_some());
-        assert!(response.content_encoding.is_some_and(|named| fields.contains(&named) || named == "gzip, br"));
+        let error = client().send(get(peer.url("/"))).await.expect_err("nobody can read it");
+        assert!(matches!(error, HttpError::Protocol { .. }), "{error:?}");
+        assert!(error.to_string().contains(&format!("compressed with {named}, although gzip, br")), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_coding_changes_nothing_and_is_told() {
+    let peer = Peer::with(b"HTTP/1.1 200 OK\r\nContent-Encoding: utf-8\r\nContent-Length: 3\r\n\r\nraw").await;
+    let response = client().send(get(peer.url("/"))).await.expect("answered");
+    assert_eq!((response.body.as_slice(), response.header("content-encoding")), (b"raw".as_slice(), Some("utf-8")));
+    assert_eq!(response.content_encoding.as_deref(), Some("utf-8"));
 }
 
 #[tokio::test]
