@@ -60,7 +60,13 @@ pub(super) fn anchor<'a>(walk: &mut Walk<'a>, element: &'a Element, id: Id) {
     if is_judged {
         judge(walk, element);
     }
-    let Some(href) = element.link_target().map(str::trim).filter(|href| !href.is_empty()) else { return };
+    let Some(href) = element.attr(&local_name!("href")).map(str::trim).filter(|href| !href.is_empty()) else {
+        // Browsers know an older spelling in drawings, which robots do not follow. People read its text.
+        if is_judged && element.older_target().is_some_and(|target| leads_on(walk, target)) {
+            judge_text(walk, id);
+        }
+        return;
+    };
     // Links that differ in their fragments only are one, and most pages repeat theirs: each is parsed once.
     let spelling = href.split('#').next().unwrap_or_default();
     let nofollow = has_token(rel, "nofollow");
@@ -105,6 +111,12 @@ fn look(walk: &mut Walk<'_>, spelling: &str, nofollow: bool) -> Seen {
         walk.facts.cut = true;
     }
     Seen { index, is_local, is_judged }
+}
+
+/// Whether a link leads to another page than this one.
+fn leads_on(walk: &Walk<'_>, target: &str) -> bool {
+    let url = walk.base.join(target.trim());
+    url.is_ok_and(|url| !matches!(url.scheme(), "javascript" | "mailto") && normalise(url) != *walk.page)
 }
 
 /// Counts the element, and tells whether a crawler can follow it.

@@ -69,14 +69,11 @@ impl Element {
         found.map(|attribute| &*attribute.value)
     }
 
-    /// Where it leads as a link: its `href`, and in a drawing the older `xlink:href` where there is none.
-    pub(crate) fn link_target(&self) -> Option<&str> {
-        let older = || {
-            let mut attributes = self.attributes.iter().filter(|_| !self.is_html());
-            let found = attributes.find(|one| one.name.ns == ns!(xlink) && one.name.local == local_name!("href"));
-            found.map(|attribute| &*attribute.value)
-        };
-        self.attr(&local_name!("href")).or_else(older)
+    /// Where it leads as a link of a drawing, by the older `xlink:href`.
+    pub(crate) fn older_target(&self) -> Option<&str> {
+        let mut attributes = self.attributes.iter().filter(|_| !self.is_html());
+        let found = attributes.find(|one| one.name.ns == ns!(xlink) && one.name.local == local_name!("href"));
+        found.map(|attribute| &*attribute.value)
     }
 
     /// Whether it is an element of HTML, and not of a drawing or a formula.
