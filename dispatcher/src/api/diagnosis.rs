@@ -67,15 +67,14 @@ pub(super) async fn show(State(api): State<Api>, segments: Segments, uri: Uri) -
 /// The wanted diagnosis of a run.
 pub(super) async fn find(api: &Api, run: &Run, wanted: Wanted) -> Result<Found, Problem> {
     let revision = wanted.revision.unwrap_or(run.state().revision);
-    let is_current = revision == run.state().revision;
-    let mut editions = if is_current && run.diagnosis_event_id().is_none() {
-        return Err(none_yet(run));
-    } else if let (true, LateResults::Keep, Some(event_id)) =
-        (is_current, run.plan().late_results(), run.diagnosis_event_id())
-    {
-        api.engine.store().events(&[event_id]).await?
-    } else {
-        editions(api, run.id(), revision).await?
+    let current = (revision == run.state().revision).then(|| run.diagnosis_event_id());
+    let mut editions = match current {
+        Some(None) => return Err(none_yet(run)),
+        // The only one: nothing amends it.
+        Some(Some(event_id)) if run.plan().late_results() == LateResults::Keep => {
+            api.engine.store().events(&[event_id]).await?
+        }
+        Some(Some(_)) | None => editions(api, run.id(), revision).await?,
     };
     if editions.is_empty() {
         let detail =
