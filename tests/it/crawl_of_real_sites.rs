@@ -5,7 +5,6 @@
 //! Needs the Debian packages `nginx-light`, `python3-lxml`, `python3.11-doc`, `mkdocs-doc`, `apache2-doc`,
 //! `python-django-doc`, `postgresql-doc-15` and `chromium`.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,10 +13,10 @@ use hermes_adapters::browser::Chromium;
 use hermes_adapters::http::HttpClient;
 use hermes_core::ports::http::Reach;
 use hermes_diagnosis::signal::{Measurement, MeasurementStatus, Method, Signal};
+use hermes_tests::harness::nginx::Nginx;
 use hermes_worker_runner::technical_seo::{CrawlOptions, audit};
 use hermes_worker_runner::vitals_monitor::{Instruments, VitalsOptions, measure};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 const PYTHON_DOC: &str = "/usr/share/doc/python3.11/html";
 const MKDOCS_DOC: &str = "/usr/share/doc/mkdocs/html";
@@ -27,66 +26,11 @@ const POSTGRESQL_DOC: &str = "/usr/share/doc/postgresql-doc-15/html";
 const COUNT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/independent_parse/count.py");
 const PACKAGES: &str = "install nginx-light, python3-lxml, python3.11-doc, mkdocs-doc, apache2-doc, python-django-doc \
     and postgresql-doc-15";
-/// How often another port is tried when somebody else was faster.
-const PORT_TRIES: u32 = 20;
 
-/// nginx over one directory, on a free port, with everything that it writes in a directory of its own.
-struct Nginx {
-    directory: TempDir,
-    port: u16,
-}
-
-impl Nginx {
-    fn serve(root: &str) -> Self {
-        assert!(Path::new(root).join("index.html").exists(), "{root} is missing: {PACKAGES}");
-        let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        for _ in 0..PORT_TRIES {
-            let port = TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a port").port();
-            std::fs::write(directory.path().join("nginx.conf"), configuration(directory.path(), port, root))
-                .expect("the directory is writable");
-            // It goes to the background when it listens.
-            if command(directory.path()).status().unwrap_or_else(|error| panic!("nginx: {error}; {PACKAGES}")).success()
-            {
-                return Self { directory, port };
-            }
-        }
-        panic!("nginx starts on none of {PORT_TRIES} free ports");
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.port)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // A test that failed must not fail again here.
-        let _ = command(self.directory.path()).args(["-s", "stop"]).status();
-    }
-}
-
-fn command(directory: &Path) -> Command {
-    // Debian keeps it where only root looks.
-    let program = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
-    let mut command = Command::new(program);
-    command.arg("-p").arg(directory).arg("-c").arg(directory.join("nginx.conf"));
-    command.arg("-e").arg(directory.join("error.log"));
-    command
-}
-
-fn configuration(directory: &Path, port: u16, root: &str) -> String {
-    let directory = directory.display();
-    format!(
-        "worker_processes 1; pid {directory}/pid; events {{ worker_connections 64; }}
-        http {{
-            types {{ text/html html; text/css css; text/xml xml; application/javascript js; image/png png; }}
-            default_type application/octet-stream;
-            access_log off;
-            client_body_temp_path {directory}/t; proxy_temp_path {directory}/t; fastcgi_temp_path {directory}/t;
-            uwsgi_temp_path {directory}/t; scgi_temp_path {directory}/t;
-            server {{ listen 127.0.0.1:{port}; root {root}; }}
-        }}"
-    )
+/// nginx over the documentation in `root`.
+fn serve(root: &str) -> Nginx {
+    assert!(Path::new(root).join("index.html").exists(), "{root} is missing: {PACKAGES}");
+    Nginx::serve(&[("localhost", root)])
 }
 
 /// What the independent parse counts.
@@ -132,7 +76,7 @@ fn counts(measurement: &Measurement) -> Value {
 }
 
 async fn compare(root: &str) -> Value {
-    let server = Nginx::serve(root);
+    let server = serve(root);
     let measurement = crawl(&server.url()).await;
     assert_eq!(signal(&measurement, "tech.crawl_truncated").value, false, "{:?}", measurement.warnings);
     let found = counts(&measurement);
@@ -157,7 +101,7 @@ async fn the_crawl_of_python_s_pages_counts_what_an_independent_parse_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bytes_of_a_real_home_page_are_those_of_its_files() {
-    let server = Nginx::serve(MKDOCS_DOC);
+    let server = serve(MKDOCS_DOC);
     let http = HttpClient::new().expect("an HTTP client can be made");
     let options = VitalsOptions::from_params(&Value::Null, Reach::Any).expect("valid");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
@@ -180,7 +124,7 @@ async fn the_bytes_of_a_real_home_page_are_those_of_its_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_home_page_is_measured_in_a_browser_and_over_plain_http() {
-    let server = Nginx::serve(MKDOCS_DOC);
+    let server = serve(MKDOCS_DOC);
     let http = HttpClient::new().expect("an HTTP client can be made");
     let browser = Chromium::find(&std::env::vars().collect());
     let instruments = Instruments { browser: Some(&browser), ..Instruments::plain(&http) };
@@ -224,7 +168,7 @@ async fn the_crawl_of_apache_s_pages_counts_what_an_independent_parse_counts() {
 
 /// The audits that fail on a page, with their items, and those that do not apply; all others passed.
 async fn audits(root: &str, path: &str) -> (Vec<(String, u64)>, Vec<String>) {
-    let server = Nginx::serve(root);
+    let server = serve(root);
     let http = HttpClient::new().expect("an HTTP client can be made");
     let options = CrawlOptions::from_params(&json!({ "pages": 1 }), Reach::Any).expect("valid");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(600);

@@ -36,6 +36,12 @@ impl Nginx {
         panic!("nginx starts on none of {PORT_TRIES} free ports");
     }
 
+    /// The first site, by its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
     /// Where it listens.
     #[must_use]
     pub const fn port(&self) -> u16 {
