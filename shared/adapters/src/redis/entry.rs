@@ -37,23 +37,18 @@ impl Entry {
     }
 }
 
-/// Entries out of three answers: XREADGROUP on one stream, further entries, and TIME.
-pub(super) fn read_entries(answer: Value) -> Vec<Entry> {
-    let mut parts = items(answer).into_iter();
-    let mut part = || parts.next().unwrap_or(Value::Nil);
-    let (streams, more, time) = (part(), part(), part());
-    let now_ms = time_ms(time);
-    let stream = match streams {
+/// Entries out of the answer of XREADGROUP on one stream.
+pub(super) fn read_entries(answer: Value, now_ms: u64) -> Vec<Entry> {
+    let stream = match answer {
         Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries),
         other => items(other).into_iter().next().and_then(|stream| items(stream).into_iter().nth(1)),
     };
-    let entries = items(stream.unwrap_or(Value::Nil)).into_iter().chain(items(more));
-    entries
-        .filter_map(|entry| {
-            let mut parts = items(entry).into_iter();
-            Some(Entry { id: text(parts.next()?)?, fields: fields(parts.next()?), deaths: 0, now_ms })
-        })
-        .collect()
+    let entries = items(stream.unwrap_or(Value::Nil)).into_iter();
+    let entry = |entry| {
+        let mut parts = items(entry).into_iter();
+        Some(Entry { id: text(parts.next()?)?, fields: fields(parts.next()?), deaths: 0, now_ms })
+    };
+    entries.filter_map(entry).collect()
 }
 
 /// Entries out of the answer of the sweeping script.
@@ -114,7 +109,8 @@ fn number(value: Value) -> Option<u64> {
     }
 }
 
-fn time_ms(value: Value) -> u64 {
+/// The answer of TIME, in milliseconds.
+pub(super) fn time_ms(value: Value) -> u64 {
     let mut parts = items(value).into_iter().filter_map(number);
     let (seconds, micros) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     seconds.saturating_mul(1_000).saturating_add(micros / 1_000)
@@ -132,10 +128,11 @@ mod tests {
     fn entries_are_read_with_the_time_of_the_server() {
         let entry = Value::Array(vec![bulk("17-2"), Value::Array(vec![bulk("id"), bulk("x"), bulk("n"), bulk("7")])]);
         let streams = Value::Array(vec![Value::Array(vec![bulk("stream"), Value::Array(vec![entry.clone()])])]);
-        let time = Value::Array(vec![bulk("3"), bulk("4500")]);
-        let entries = read_entries(Value::Array(vec![streams, Value::Array(vec![entry]), time]));
-        assert_eq!(entries.len(), 2);
-        assert_eq!(entries[0], entries[1]);
+        let as_map = Value::Map(vec![(bulk("stream"), Value::Array(vec![entry]))]);
+        let now_ms = time_ms(Value::Array(vec![bulk("3"), bulk("4500")]));
+        let entries = read_entries(streams, now_ms);
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries, read_entries(as_map, now_ms));
         assert_eq!((entries[0].now_ms, entries[0].added_ms()), (3_004, Some(17)));
         assert_eq!((entries[0].field("id"), entries[0].parse("n")), (Some(&b"x"[..]), Some(7_u32)));
         assert_eq!(entries[0].parse::<u32>("id"), None);
@@ -151,7 +148,7 @@ mod tests {
     #[test]
     fn an_answer_of_an_unexpected_shape_has_no_entries() {
         for answer in [Value::Nil, Value::Int(3), Value::Array(vec![Value::Nil, Value::Okay])] {
-            assert!(read_entries(answer.clone()).is_empty());
+            assert!(read_entries(answer.clone(), 1).is_empty());
             assert!(swept_entries(answer).is_empty());
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,10 +21,10 @@ use hermes_core::limits::{DELIVERY_BYTES_MAX, DELIVERY_OVERSHOOT_MAX};
 use hermes_core::ports::queue::QueueError;
 
 use super::connect::ConnectError;
-use super::entry::{Entry, read_entries, swept_entries};
+use super::entry::{Entry, read_entries, swept_entries, time_ms};
 use super::link::{code, pause};
 use super::lock;
-use super::scripts::MORE;
+use super::scripts::{MORE, ROOM};
 use super::steps::{Core, Terms};
 
 /// How much longer than a blocking read its answer may take before the line counts as cut.
@@ -33,6 +33,9 @@ const ANSWER_GRACE: Duration = Duration::from_secs(3);
 const CONSUMER_IDLE: Duration = Duration::from_secs(60 * 60);
 /// How often to look for such consumers.
 const TIDY_EVERY: Duration = Duration::from_secs(10 * 60);
+/// So much of a stream is looked at to tell how large it is (its nodes have a few entries each, or one that is large): as
+/// much as one reader can ask for, and what others may have before it.
+const NODES_LOOKED_AT: usize = 1_024;
 /// Requests that wait for the task; more wait before that.
 const REQUESTS: usize = 16;
 
@@ -353,17 +356,47 @@ impl<S: Source> Reader<S> {
     }
 
     /// Blocks for a first entry, until the next sweep at most, and takes along what else is there.
+    ///
+    /// How large an entry is shows only when it has been read. So few are read at first; then the rest, in one go if all
+    /// that the stream holds is not too much, and a few at a time otherwise, which costs the server twice as much for each.
     async fn wait_for_new(&self, connection: &mut MultiplexedConnection, max: usize) -> RedisResult<Vec<Entry>> {
         let block = self.next_sweep.saturating_duration_since(Instant::now()).as_millis().max(1);
         let block_ms = u64::try_from(block).unwrap_or(u64::MAX);
-        let (stream, group, me) = (self.source.stream(), self.source.group(), &self.core.identity);
+        let stream = self.source.stream();
+        let few = max.min(DELIVERY_OVERSHOOT_MAX);
         let mut commands = redis::pipe();
-        commands.cmd("XREADGROUP").arg("GROUP").arg(group).arg(me);
-        commands.arg("COUNT").arg(1).arg("BLOCK").arg(block_ms).arg("STREAMS").arg(stream).arg(">");
-        commands.cmd("EVAL").arg(MORE).arg(1).arg(stream).arg(group).arg(me);
-        commands.arg(max - 1).arg(DELIVERY_BYTES_MAX).arg(DELIVERY_OVERSHOOT_MAX);
+        commands.add_command(self.read_command(few, Some(block_ms)));
+        commands.cmd("EVAL").arg(ROOM).arg(1).arg(stream).arg(DELIVERY_BYTES_MAX).arg(NODES_LOOKED_AT);
         commands.cmd("TIME");
-        Ok(read_entries(commands.query_async::<Value>(connection).await?))
+        let (first, has_room, time): (Value, bool, Value) = commands.query_async(connection).await?;
+        let now_ms = time_ms(time);
+        let mut entries = read_entries(first, now_ms);
+        if entries.len() == few && few < max {
+            let more = if has_room {
+                self.read_command(max - few, None).query_async(connection).await
+            } else {
+                let mut more = redis::cmd("EVAL");
+                more.arg(MORE).arg(1).arg(stream).arg(self.source.group()).arg(&self.core.identity);
+                more.arg(max - few).arg(DELIVERY_BYTES_MAX).arg(DELIVERY_OVERSHOOT_MAX);
+                more.query_async(connection).await
+            };
+            match more {
+                Ok(more) => entries.extend(read_entries(more, now_ms)),
+                // What was read is not lost, and the next read says what is wrong.
+                Err(error) => tracing::debug!(stream, %error, "there may be more entries than could be read"),
+            }
+        }
+        Ok(entries)
+    }
+
+    fn read_command(&self, max: usize, block_ms: Option<u64>) -> Cmd {
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg("GROUP").arg(self.source.group()).arg(&self.core.identity).arg("COUNT").arg(max);
+        if let Some(block_ms) = block_ms {
+            read.arg("BLOCK").arg(block_ms);
+        }
+        read.arg("STREAMS").arg(self.source.stream()).arg(">");
+        read
     }
 
     async fn connection(&mut self) -> Result<MultiplexedConnection, ConnectError> {

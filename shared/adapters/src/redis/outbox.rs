@@ -37,6 +37,8 @@ impl Outbox {
         let (done, mut answer) = oneshot::channel();
         lock(&self.waiting).push(Outgoing { receipt: receipt.clone(), text, done });
         let _turn = self.turn.lock().await;
+        // Attempts that are just ending, too, may put their reports here.
+        tokio::task::yield_now().await;
         // Whoever had the turn before may have sent this one, too, or have been dropped while it did.
         match answer.try_recv() {
             Ok(outcome) => return outcome,

@@ -4,6 +4,9 @@ use redis::Script;
 
 /// Sent in full each time: it follows a blocking read in one pipeline, where a server that has forgotten it could not be
 /// told in time.
+pub(super) const ROOM: &str = include_str!("lua/room.lua");
+
+/// Sent in full, too: it is rarely needed.
 pub(super) const MORE: &str = include_str!("lua/more.lua");
 
 /// All scripts of the queue.

@@ -18,4 +18,4 @@ while #found < max and bytes < bytes_max do
   end
   if #entries < count then break end
 end
-return found
+return #found > 0 and { { stream, found } } or {}
