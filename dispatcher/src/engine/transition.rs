@@ -12,7 +12,7 @@ use std::time::Duration;
 use hermes_core::kbase::{Fact, KbaseEvent, ServiceResult};
 use hermes_core::limits::{CLOCK_NOISE_MS, DELIVER_WITHIN_MS};
 use hermes_core::ports::store::{Change, Claim, StoreError, Transaction};
-use hermes_core::run::{Decision, Effect, Event, Illegal, JobOrder, decide};
+use hermes_core::run::{Effect, Event, Illegal, JobOrder};
 use hermes_core::wire::{ErrorClass, Outcome as Reported, Report, ServiceError};
 use hermes_core::{Run, RunId, Timestamp};
 use tokio::sync::oneshot;
@@ -453,8 +453,7 @@ impl Taken {
     fn decide(&mut self, event: &Event, now: Timestamp) -> Result<(), Illegal> {
         // Readings of a clock that are carried on differ a little; one that was turned back is believed.
         let last = self.written_at.filter(|at| at.since_ms(now) <= CLOCK_NOISE_MS);
-        let Decision { next, effects } = decide(&self.run, event, last.map_or(now, |last| now.max(last)))?;
-        self.run = next;
+        let effects = self.run.decide(event, last.map_or(now, |last| now.max(last)))?;
         // A late result asks once, even if more happens to its run in the same batch.
         let asked = self.outbox.take(effects) || self.synthesise;
         self.synthesise = asked && self.run.awaits_diagnosis();

@@ -83,6 +83,15 @@ fn deciding(criterion: &mut Criterion) {
     group.bench_function("a result of a run of 1,000 services", |bencher| {
         bencher.iter(|| decide(black_box(&wide_open), black_box(&one_of_many), NOW));
     });
+    group.bench_function("all results of a run of 1,000 services", |bencher| {
+        let results: Vec<Event> = (0..WIDTH).map(|position| reported(&wide_open, position)).collect();
+        let take_all = |mut run: Run| {
+            for event in &results {
+                black_box(run.decide(event, NOW)).expect("the attempt is open");
+            }
+        };
+        bencher.iter_batched(|| wide_open.clone(), take_all, BatchSize::LargeInput);
+    });
     let diagnosis = Json::parse("{}").expect("valid");
     group.bench_function("the whole life of a standard run", |bencher| {
         bencher.iter(|| live(&standard, &diagnosis));

@@ -30,6 +30,8 @@ pub struct Plan {
     max_duration_ms: u64,
     late_results: LateResults,
     services: Vec<Service>,
+    /// Positions of the services, in the order of their names.
+    by_name: Vec<usize>,
     frozen: Arc<str>,
     hash: PlanHash,
 }
@@ -41,6 +43,7 @@ pub struct Service {
     display_name: String,
     worker_key: WorkerKey,
     depends_on: Vec<usize>,
+    dependents: Vec<usize>,
     required: bool,
     timeout_ms: u64,
     max_attempts: u32,
@@ -146,7 +149,8 @@ impl Plan {
     /// Position of a service in [`Self::services`].
     #[must_use]
     pub fn position(&self, name: &ServiceName) -> Option<usize> {
-        self.services.iter().position(|service| service.name == *name)
+        let found = self.by_name.binary_search_by(|&position| self.services[position].name.cmp(name));
+        found.ok().map(|place| self.by_name[place])
     }
 
     /// Canonical text: JSON of the specification with all defaults written out.
@@ -187,6 +191,12 @@ impl Service {
         &self.depends_on
     }
 
+    /// Positions of the services that name this one among theirs, in the order of the plan.
+    #[must_use]
+    pub fn dependents(&self) -> &[usize] {
+        &self.dependents
+    }
+
     /// Whether the diagnosis counts on it.
     #[must_use]
     pub const fn required(&self) -> bool {
@@ -224,7 +234,14 @@ impl TryFrom<PlanSpec> for Plan {
         let names: Vec<String> = spec.services.iter().map(|service| service.service.clone()).collect();
         let position: std::collections::HashMap<&str, usize> =
             names.iter().enumerate().map(|(position, name)| (name.as_str(), position)).collect();
-        let services = spec.services.into_iter().map(|service| trusted(service, &position)).collect();
+        let mut services: Vec<Service> = spec.services.into_iter().map(|service| trusted(service, &position)).collect();
+        for dependent in 0..services.len() {
+            for target in services[dependent].depends_on.clone() {
+                services[target].dependents.push(dependent);
+            }
+        }
+        let mut by_name: Vec<usize> = (0..services.len()).collect();
+        by_name.sort_unstable_by(|&one, &other| services[one].name.cmp(&services[other].name));
         Ok(Self {
             id: PlanId::from_str(&spec.plan_id).expect("validate::problems checked plan_id"),
             name: spec.name,
@@ -232,6 +249,7 @@ impl TryFrom<PlanSpec> for Plan {
             max_duration_ms: spec.max_duration_ms,
             late_results: spec.late_results,
             services,
+            by_name,
             hash: PlanHash::of(&frozen),
             frozen,
         })
@@ -244,6 +262,7 @@ fn trusted(spec: ServiceSpec, position: &std::collections::HashMap<&str, usize>)
         name: ServiceName::from_str(&spec.service).expect("validate::problems checked service"),
         worker_key: WorkerKey::from_str(&spec.worker_key).expect("validate::problems checked worker_key"),
         depends_on: spec.depends_on.iter().map(|name| position[name.as_str()]).collect(),
+        dependents: Vec::new(),
         required: spec.required,
         timeout_ms: spec.timeout_ms,
         max_attempts: spec.max_attempts,

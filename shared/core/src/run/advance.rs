@@ -6,31 +6,21 @@ use crate::status::ServiceStatus;
 use crate::time::Timestamp;
 use crate::wire::{ErrorClass, ServiceError};
 
-use super::decide::{Decision, Effect};
+use super::decide::Effect;
 use super::{Run, ServiceState};
 
 /// The error of a service whose dependency did not complete, in the customer's words.
 pub(super) const DEPENDENCIES_FAILED: &str = "Dependencies failed or timed out";
 
-/// What becomes of services whose time is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Overdue {
-    /// They time out.
-    Ends,
-    /// They are left to the wake-up that is due: the reports of a run come one by one, and after an outage of the store
-    /// the answer of an overdue service may be right behind the one that is being applied.
-    Waits,
-}
-
 /// A decision in the making.
-pub(super) struct Step {
-    pub(super) run: Run,
+pub(super) struct Step<'a> {
+    pub(super) run: &'a mut Run,
     pub(super) now: Timestamp,
     effects: Vec<Effect>,
 }
 
-impl Step {
-    pub(super) const fn of(run: Run, now: Timestamp) -> Self {
+impl<'a> Step<'a> {
+    pub(super) const fn of(run: &'a mut Run, now: Timestamp) -> Self {
         Self { run, now, effects: Vec::new() }
     }
 
@@ -42,28 +32,57 @@ impl Step {
         self.effects.push(Effect::Record { event, fact: Box::new(fact) });
     }
 
-    pub(super) fn into_decision(mut self) -> Decision {
-        self.run.arm();
-        Decision { next: self.run, effects: self.effects }
+    pub(super) fn into_effects(self) -> Vec<Effect> {
+        if !self.effects.is_empty() {
+            self.run.arm();
+        }
+        self.effects
     }
 
     /// Does all that is due.
-    pub(super) fn advance(&mut self, overdue: Overdue) {
+    pub(super) fn advance(&mut self) {
         if self.run.state.status.is_settled() {
             return;
         }
-        let time_is_over = self.now >= self.run.services_until();
-        if overdue == Overdue::Ends {
-            if time_is_over {
-                let error = ServiceError::new(ErrorClass::DeadlinePassed, "The run's deadline passed");
-                self.end_open(ServiceStatus::Timeout, &error);
-            }
-            self.time_out_services();
+        if self.time_is_over() {
+            let error = ServiceError::new(ErrorClass::DeadlinePassed, "The run's deadline passed");
+            self.end_open(ServiceStatus::Timeout, &error);
         }
+        self.time_out_services();
         self.skip_dependents();
-        if !time_is_over {
-            self.queue_wave();
+        self.queue_wave(0..self.run.state.services.len());
+        self.synthesise();
+    }
+
+    /// Does what is due after a report about one service, without looking at all the others: a run may have a thousand
+    /// services, and each of them reports.
+    ///
+    /// What is overdue is left to the wake-up that is due: the reports of a run come one by one, and after an outage of
+    /// the store the answer of an overdue service may be right behind the one that is being applied.
+    pub(super) fn follow(&mut self, position: usize) {
+        if self.run.state.status.is_settled() {
+            return;
         }
+        let status = self.run.state.services[position].status;
+        if status.is_settled() && status != ServiceStatus::Completed {
+            self.skip_dependents();
+        }
+        if self.run.state.wake_at.is_some_and(|at| at <= self.now) {
+            // Another attempt of some other service may be due.
+            self.queue_wave(0..self.run.state.services.len());
+        } else {
+            let plan = self.run.plan.clone();
+            let dependents = plan.services()[position].dependents().iter().copied();
+            self.queue_wave(std::iter::once(position).chain(dependents));
+        }
+        self.synthesise();
+    }
+
+    fn time_is_over(&self) -> bool {
+        self.now >= self.run.services_until()
+    }
+
+    fn synthesise(&mut self) {
         if self.run.awaits_synthesis() {
             self.effects.push(Effect::Synthesise);
         }
@@ -129,10 +148,12 @@ impl Step {
         }
     }
 
-    /// Hands everything that is ready to the queue.
-    fn queue_wave(&mut self) {
-        let ready: Vec<usize> =
-            (0..self.run.state.services.len()).filter(|&position| self.run.is_ready(position, self.now)).collect();
+    /// Hands those of the services that are ready to the queue.
+    fn queue_wave(&mut self, services: impl Iterator<Item = usize>) {
+        if self.time_is_over() {
+            return;
+        }
+        let ready: Vec<usize> = services.filter(|&position| self.run.is_ready(position, self.now)).collect();
         if ready.is_empty() {
             return;
         }
@@ -162,19 +183,21 @@ fn timeout_at(state: &ServiceState) -> Option<Timestamp> {
 }
 
 impl Run {
-    fn dependencies(&self, position: usize) -> impl Iterator<Item = (usize, &ServiceState)> {
+    fn dependencies(&self, position: usize) -> impl DoubleEndedIterator<Item = (usize, &ServiceState)> {
         self.plan.services()[position].depends_on().iter().map(|&target| (target, &self.state.services[target]))
     }
 
-    fn is_ready(&self, position: usize, now: Timestamp) -> bool {
+    pub(super) fn is_ready(&self, position: usize, now: Timestamp) -> bool {
         let state = &self.state.services[position];
+        // From the last one on: that is where what is still open mostly is.
+        let is_completed = |(_, dependency): (usize, &ServiceState)| dependency.status == ServiceStatus::Completed;
         state.status == ServiceStatus::Pending
             && state.retry_at.is_none_or(|at| at <= now)
-            && self.dependencies(position).all(|(_, dependency)| dependency.status == ServiceStatus::Completed)
+            && self.dependencies(position).rev().all(is_completed)
     }
 
     /// The first dependency that has settled without completing.
-    fn broken_dependency(&self, position: usize) -> Option<usize> {
+    pub(super) fn broken_dependency(&self, position: usize) -> Option<usize> {
         self.dependencies(position)
             .find(|(_, state)| state.status.is_settled() && state.status != ServiceStatus::Completed)
             .map(|(target, _)| target)

@@ -8,7 +8,7 @@ use crate::status::{RunStatus, ServiceStatus};
 use crate::time::Timestamp;
 use crate::wire::{ErrorClass, JobId, Outcome, Report, ServiceError};
 
-use super::advance::{Overdue, Step};
+use super::advance::Step;
 use super::retry::{Jitter, backoff_ms};
 use super::{NewRun, Run};
 
@@ -111,30 +111,43 @@ pub enum Illegal {
 /// A report never times out the run's other services, however late it is: that takes a wake-up. So whoever has a
 /// backlog of reports and of wake-ups, after an outage, decides by their order whether what came in counts.
 pub fn decide(run: &Run, event: &Event, now: Timestamp) -> Result<Decision, Illegal> {
-    let mut step = Step::of(run.clone(), now);
-    match event {
-        Event::Woken => {}
-        Event::Reported { report, jitter } => {
-            reported(&mut step, report, *jitter)?;
-            step.advance(Overdue::Waits);
-            return Ok(step.into_decision());
+    let mut next = run.clone();
+    let effects = next.decide(event, now)?;
+    Ok(Decision { next, effects })
+}
+
+impl Run {
+    /// [`decide`] for whoever does not need the run as it was: gives the effects. After an error the run is as it was.
+    pub fn decide(&mut self, event: &Event, now: Timestamp) -> Result<Vec<Effect>, Illegal> {
+        let mut step = Step::of(self, now);
+        match event {
+            Event::Woken => {}
+            Event::Reported { report, jitter } => {
+                reported(&mut step, report, *jitter)?;
+                return Ok(step.into_effects());
+            }
+            Event::CancelRequested => cancel(&mut step)?,
+            Event::RerunRequested => rerun(&mut step)?,
+            Event::Synthesised(outcome) => {
+                synthesised(&mut step, outcome)?;
+                return Ok(step.into_effects());
+            }
+            Event::Noted(noted) => note(&mut step, noted)?,
         }
-        Event::CancelRequested => cancel(&mut step)?,
-        Event::RerunRequested => rerun(&mut step)?,
-        Event::Synthesised(outcome) => return synthesised(step, outcome),
-        Event::Noted(noted) => note(&mut step, noted)?,
+        step.advance();
+        Ok(step.into_effects())
     }
-    step.advance(Overdue::Ends);
-    Ok(step.into_decision())
 }
 
 /// See [`Run::start`].
 pub(super) fn start(new: NewRun, now: Timestamp) -> Decision {
-    let mut step = Step::of(Run::blank(new, now), now);
+    let mut run = Run::blank(new, now);
+    let mut step = Step::of(&mut run, now);
     let start = step.run.run_start(now, 1);
     step.record(Fact::RunStarted(start));
-    step.advance(Overdue::Ends);
-    step.into_decision()
+    step.advance();
+    let effects = step.into_effects();
+    Decision { next: run, effects }
 }
 
 fn reported(step: &mut Step, report: &Report, jitter: Jitter) -> Result<(), Illegal> {
@@ -180,6 +193,7 @@ fn reported(step: &mut Step, report: &Report, jitter: Jitter) -> Result<(), Ille
             }
         }
     }
+    step.follow(position);
     Ok(())
 }
 
@@ -250,13 +264,13 @@ fn note(step: &mut Step, noted: &NotedEvent) -> Result<(), Illegal> {
     Ok(())
 }
 
-fn synthesised(mut step: Step, outcome: &Result<Json, String>) -> Result<Decision, Illegal> {
+fn synthesised(step: &mut Step, outcome: &Result<Json, String>) -> Result<(), Illegal> {
     if step.run.awaits_amendment() {
         // Where it fails, the diagnosis that there is stands.
         if let Ok(diagnosis) = outcome {
             step.record(Fact::Diagnosed { diagnosis: diagnosis.clone() });
         }
-        return Ok(step.into_decision());
+        return Ok(());
     }
     if !step.run.awaits_synthesis() {
         return Err(Illegal::NoSynthesisDue);
@@ -267,5 +281,5 @@ fn synthesised(mut step: Step, outcome: &Result<Json, String>) -> Result<Decisio
     });
     let end = step.run.run_end(step.now, diagnosis_seq, outcome.as_ref().err().cloned());
     step.record(Fact::RunSettled(end));
-    Ok(step.into_decision())
+    Ok(())
 }

@@ -281,7 +281,8 @@ impl Run {
     /// Whether everything is done but the synthesis.
     #[must_use]
     pub fn awaits_synthesis(&self) -> bool {
-        !self.state.status.is_settled() && self.state.services.iter().all(|service| service.status.is_settled())
+        // From the last one on: that is where what is still open mostly is.
+        !self.state.status.is_settled() && self.state.services.iter().rev().all(|service| service.status.is_settled())
     }
 
     /// Whether a result came, after the diagnosis was made, that the plan wants to be counted in it. Not after a

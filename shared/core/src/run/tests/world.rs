@@ -9,7 +9,7 @@ use crate::audit::RunAudit;
 use crate::json::Json;
 use crate::kbase::KbaseEvent;
 use crate::plan::{LateResults, Plan, PlanSpec, ServiceSpec};
-use crate::run::{Decision, Effect, Event, Illegal, Jitter, JobOrder, NewRun, Run, ServiceState, decide, replay};
+use crate::run::{Decision, Effect, Event, Illegal, Jitter, JobOrder, NewRun, Run, ServiceState, replay};
 use crate::status::{RunStatus, ServiceStatus};
 use crate::time::Timestamp;
 use crate::wire::{ErrorClass, JobId, Outcome, Report, ServiceError, WIRE_VERSION};
@@ -133,13 +133,28 @@ impl World {
     /// Applies an event; gives the number of recorded facts.
     pub(super) fn apply(&mut self, event: &Event) -> Result<usize, Illegal> {
         let recorded = self.log.len();
-        let Decision { next, effects } = decide(&self.run, event, self.now)?;
+        let mut next = self.run.clone();
+        let effects = next.decide(event, self.now).inspect_err(|_| {
+            assert_eq!(next, self.run, "what is refused changes nothing");
+        })?;
         if effects.is_empty() {
             assert_eq!(next, self.run, "without effects nothing has changed");
         }
         self.run = next;
+        self.check_rest();
         self.take(effects);
         Ok(self.log.len() - recorded)
+    }
+
+    /// Nothing is left that could have been done, whatever was looked at for it.
+    fn check_rest(&self) {
+        let run = &self.run;
+        for position in 0..run.state().services.len() {
+            let is_left = self.now < run.services_until() && run.is_ready(position, self.now);
+            assert!(run.status().is_settled() || !is_left, "service {position} is ready and was not queued");
+            let is_pending = run.state().services[position].status == ServiceStatus::Pending;
+            assert!(!is_pending || run.broken_dependency(position).is_none(), "service {position} was not skipped");
+        }
     }
 
     /// Lets time pass and wakes the run.
