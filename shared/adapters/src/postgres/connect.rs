@@ -21,6 +21,9 @@ const GIVEN_UP_MAX: u32 = 2;
 /// A connection that lay idle for longer is asked whether it is alive.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
+/// How long a connection for lists is kept, idle or not.
+const LISTS_LIVE: Duration = Duration::from_secs(10 * 60);
+
 /// The way to the server.
 ///
 /// A connection whose peer has vanished without a word blocks whoever waits on it, and the pool never gets its place
@@ -106,8 +109,8 @@ impl Link {
         match tokio::time::timeout(self.options.patience, operation).await {
             Ok(outcome) => {
                 self.given_up.store(0, Ordering::Relaxed);
-                if outcome.as_ref().is_err_and(error::is_changed_plan) {
-                    self.replace("the schema was migrated");
+                if let Some(why) = outcome.as_ref().err().and_then(error::why_replace) {
+                    self.replace(why);
                 }
                 outcome
             }
@@ -202,9 +205,12 @@ fn pool(connect: &PgConnectOptions, options: &PostgresOptions, connections: u32,
     // A batch names the rows that it wants, so each of them is looked up: always in the same way, whatever the statistics
     // say about tables that are new or have just grown, and in the order in which the batch names them.
     let planner = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;";
-    let planned = match statements {
-        Use::Lookups => "force_generic_plan",
-        Use::Lists => "auto",
+    // The engine's connections stay open, so that a run after a quiet hour finds its statements planned, as any other does.
+    // They take turns at what the loops ask all the time, so none of them lies idle for long, and those that lead nowhere
+    // are noticed ([`Link::within`]).
+    let (planned, lives) = match statements {
+        Use::Lookups => ("force_generic_plan", None),
+        Use::Lists => ("auto", Some(LISTS_LIVE)),
     };
     let session = format!(
         "{planner} SET plan_cache_mode = {planned};
@@ -217,6 +223,8 @@ fn pool(connect: &PgConnectOptions, options: &PostgresOptions, connections: u32,
     );
     PgPoolOptions::new()
         .max_connections(connections)
+        .idle_timeout(lives)
+        .max_lifetime(lives)
         // the operation's own end comes first, so that waiting for a connection in vain counts as given up, too
         .acquire_timeout(options.patience * 2)
         // asking before each use would cost a round trip; what was used a moment ago is taken to be alive

@@ -6,9 +6,17 @@ use sqlx::error::DatabaseError;
 /// "Cached plan must not change result type": the statement works again on a new connection.
 const CHANGED_PLAN: &str = "0A000";
 
-/// Whether the connections are of no use any more because of what they have prepared.
-pub(super) fn is_changed_plan(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable(text) if text.ends_with(&with_code("", CHANGED_PLAN)))
+/// The server has become a replica: another one, at the same address, may take writes.
+const READ_ONLY: &str = "25006";
+
+/// Why the connections are of no use any more, if so: because of what they have prepared, or of where they lead.
+pub(super) fn why_replace(error: &StoreError) -> Option<&'static str> {
+    let StoreError::Unavailable(text) = error else { return None };
+    let is = |code| text.ends_with(&with_code("", code));
+    if is(CHANGED_PLAN) {
+        return Some("the schema was migrated");
+    }
+    is(READ_ONLY).then_some("Postgres does not take writes any more")
 }
 
 /// Sorts an error by what the caller can do.
@@ -61,7 +69,7 @@ fn sort(code: &str) -> Sort {
         // data corrupted, index corrupted
         "XX001" | "XX002" => Sort::Corrupt,
         // a read-only transaction: the server has become a replica; a lock time-out; a database that is being dropped
-        "25006" | "55P03" | "3D000" => Sort::Unavailable,
+        READ_ONLY | "55P03" | "3D000" => Sort::Unavailable,
         // the transaction stood idle for too long, and whatever came on the connection after that
         "25P03" | "25P02" => Sort::Unavailable,
         // a migration changed what a prepared statement gives
@@ -98,5 +106,13 @@ mod tests {
         for code in ["23514", "42P01", "22021", ""] {
             assert_eq!(sort(code), Sort::Defect, "{code}");
         }
+    }
+
+    #[test]
+    fn connections_are_replaced_after_a_migration_and_after_a_failover_only() {
+        let why = |code| why_replace(&StoreError::Unavailable(with_code("what it says", code)));
+        assert!(why(CHANGED_PLAN).is_some() && why(READ_ONLY).is_some());
+        assert_eq!(why("55P03"), None);
+        assert_eq!(why_replace(&StoreError::Defect(with_code("what it says", READ_ONLY))), None);
     }
 }
