@@ -47,7 +47,7 @@ fn independent_count(url: &str) -> Value {
 
 async fn crawl(url: &str) -> Measurement {
     let http = HttpClient::new().expect("an HTTP client can be made");
-    let options = CrawlOptions::from_params(&json!({ "pages": 2_000 }), Reach::Any).expect("valid");
+    let options = CrawlOptions::from_params(&json!({ "pages": 5_000 }), Reach::Any).expect("valid");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3_600);
     audit(&http, &url.parse().expect("valid"), &options, deadline).await.expect("nginx answers")
 }
@@ -159,11 +159,11 @@ async fn the_crawl_of_django_s_pages_counts_what_an_independent_parse_counts() {
     assert!(found["pages"].as_u64() > Some(300) && found["broken_targets"].as_u64() > Some(50), "{found}");
 }
 
-/// One of its eleven languages: the others are not there then, and all links to them are broken.
+/// All of its eleven languages, from a root that refreshes to one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_crawl_of_apache_s_pages_counts_what_an_independent_parse_counts() {
-    let found = compare(&format!("{APACHE_DOC}/en")).await;
-    assert!(found["pages"].as_u64() > Some(200) && found["missing_descriptions"].as_u64() > Some(200), "{found}");
+    let found = compare(APACHE_DOC).await;
+    assert!(found["pages"].as_u64() > Some(2_600) && found["missing_descriptions"].as_u64() > Some(2_000), "{found}");
 }
 
 /// The audits that fail on a page, with their items, and those that do not apply; all others passed.

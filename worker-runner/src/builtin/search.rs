@@ -96,6 +96,21 @@ impl Service for CompetitiveIntelligence {
         }
     }
 
+    fn standing(&self) -> Standing {
+        let speed = match &self.browser {
+            Some(browser) if browser.is_there().is_ok() => "with a browser for loading times",
+            Some(_) | None => "without loading times for want of a browser",
+        };
+        let authority = match &self.sources {
+            Ok(_) => String::new(),
+            Err(problem) => format!("; without authority: {problem}"),
+        };
+        let with = format!(
+            "built in, {speed}; it takes search results of others by serp-intelligence, or `competitors` in its params{authority}"
+        );
+        Standing::Ready { with }
+    }
+
     fn concurrency(&self) -> usize {
         SITES_AT_A_TIME
     }
@@ -130,6 +145,19 @@ mod tests {
         }
         let (class, message) = failure(&[("SEARXNG_URL", "x")], json!({})).await;
         assert_eq!((class, message.contains("SEARXNG_URL must be")), (ErrorClass::NotConfigured, true), "{message}");
+    }
+
+    #[test]
+    fn a_comparison_tells_whom_it_takes_to_compare_with_and_what_it_does_without() {
+        let sources = Err("TRANCO_ENDPOINT is no URL".to_owned());
+        let Standing::Ready { with } =
+            (CompetitiveIntelligence { reach: Reach::Public, browser: None, sources }).standing()
+        else {
+            panic!("it can be given competitors")
+        };
+        for words in ["serp-intelligence", "`competitors`", "want of a browser", "TRANCO_ENDPOINT is no URL"] {
+            assert!(with.contains(words), "{with}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,4 @@
-//! `comp.authority_gap`: how far the site is behind its competitors by one source of ranks, the first that knows both
-//! sides.
+//! `comp.authority_gap`: how far the site is behind its competitors, by the sources of ranks that know both sides.
 
 use hermes_core::Domain;
 use hermes_core::ports::http::Http;
@@ -10,9 +9,9 @@ use url::Url;
 
 use super::rivals::Rival;
 use super::signals::quality_by;
-use crate::domain_authority::score::{Place, QUALITY_OF_ONE, Standing as Said};
+use crate::domain_authority::score::{Place, Standing as Said};
 use crate::domain_authority::subject::SiteDomain;
-use crate::domain_authority::{Comparison, Incomparable, Sources};
+use crate::domain_authority::{BySource, Comparison, Incomparable, Sources};
 use crate::site::report::{Findings, Report};
 
 const ID: &str = "comp.authority_gap";
@@ -20,7 +19,7 @@ const ID: &str = "comp.authority_gap";
 /// What came of the comparison.
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
-    /// One source knows both sides.
+    /// One source at least knows both sides.
     Known(Comparison),
     /// None does.
     Unknown {
@@ -68,15 +67,17 @@ fn registrable(url: &Url) -> Option<String> {
 /// Adds the signal; whether nothing failed.
 pub(super) fn report(standing: &Standing, report: &mut Report) -> bool {
     match standing {
-        Standing::Known(Comparison { gap, own, others }) => {
+        Standing::Known(Comparison { gap, quality, by }) => {
             let mut found = Findings::new();
-            for (domain, standing) in others {
-                found.add(&standing.url, || in_words(domain, standing));
+            for BySource { own, others, .. } in by {
+                for (domain, standing) in others {
+                    found.add(&standing.url, || in_words(domain, standing));
+                }
+                found.add(&own.url, || in_words("the site itself", own));
             }
-            found.add(&own.url, || in_words("the site itself", own));
-            let n = others.len();
+            let n = by.iter().map(|one| one.others.len()).max().unwrap_or_default();
             report.push(ID, Value::from(*gap), Some(n as u64), found);
-            report.qualify(Method::Api, QUALITY_OF_ONE.min(quality_by(n)));
+            report.qualify(Method::Api, quality.min(quality_by(n)));
             true
         }
         Standing::Unknown { why, has_failed } => {

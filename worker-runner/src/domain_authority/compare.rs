@@ -1,8 +1,8 @@
-//! How far a domain is behind others, by one source: scales differ, so that two sources are never mixed.
+//! How far a domain is behind others. Scales differ, so that each source compares both sides by itself; the median of these
+//! gaps is told, and how far they are apart is its quality.
 //!
-//! Sources are asked in the order of what they cost: the lists on this machine (nothing), Open PageRank (one request of a
-//! free quota), Tranco (a request for each domain, one a second), DataForSEO (money). The first that knows both sides is
-//! the one; the others are not asked.
+//! Asked is what costs nothing: the lists on this machine, Open PageRank (one request of a free quota), Tranco (a request for
+//! each domain, one a second). What costs money (DataForSEO) is asked only where none of these knows both sides.
 
 use std::time::Duration;
 
@@ -10,16 +10,27 @@ use hermes_core::ports::http::Http;
 use hermes_core::ports::ranks::RankList;
 use tokio::time::{Instant, sleep};
 
-use super::score::{Place, Standing, one_decimal};
+use super::score::{Place, Standing, agreement, one_decimal};
 use super::source::{Asking, SourceError};
 use super::{Sources, dataforseo, lists, open_page_rank, tranco};
 
 /// The least time between two requests to Tranco, as its documentation asks for.
 const TRANCO_DISTANCE: Duration = Duration::from_secs(1);
 
-/// A domain and others, by one source.
+/// A domain and others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
+    /// The median of the gaps by the sources, on the scale of 0 to 100.
+    pub gap: f64,
+    /// How far it can be trusted, by how many sources there are and how far they are apart.
+    pub quality: f64,
+    /// What each source that knows both sides says.
+    pub by: Vec<BySource>,
+}
+
+/// A domain and others, by one source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BySource {
     /// What the median of the others has more than the domain, on the scale of 0 to 100.
     pub gap: f64,
     /// The domain's own standing.
@@ -38,7 +49,7 @@ pub struct Incomparable {
     pub has_failed: bool,
 }
 
-/// The sources, in the order in which they are asked.
+/// The sources.
 #[derive(Clone, Copy)]
 enum Asked {
     List(RankList),
@@ -47,13 +58,11 @@ enum Asked {
     Backlinks,
 }
 
-const ORDER: [Asked; 5] = [
-    Asked::List(RankList::CommonCrawl),
-    Asked::List(RankList::Majestic),
-    Asked::PageRank,
-    Asked::Tranco,
-    Asked::Backlinks,
-];
+/// Those that are asked in any case, in this order.
+const FREE: [Asked; 4] =
+    [Asked::List(RankList::CommonCrawl), Asked::List(RankList::Majestic), Asked::PageRank, Asked::Tranco];
+/// Those that are asked if the others do not know.
+const PAID: [Asked; 1] = [Asked::Backlinks];
 
 impl Asked {
     const fn name(self) -> &'static str {
@@ -67,7 +76,7 @@ impl Asked {
 }
 
 impl Sources {
-    /// Compares the registrable domain `own` with `others` by the first source that knows both sides.
+    /// Compares the registrable domain `own` with `others` by the sources that know both sides.
     ///
     /// # Errors
     /// [`Incomparable`] if there is none.
@@ -80,16 +89,21 @@ impl Sources {
     ) -> Result<Comparison, Incomparable> {
         let asking = Asking { http, stop_at };
         let domains: Vec<&str> = std::iter::once(own).chain(others.iter().map(String::as_str)).collect();
-        let (mut said, mut has_failed) = (Vec::new(), false);
-        for asked in ORDER {
-            let Some(answer) = self.standings(asked, asking, &domains).await else { continue };
-            match answer.map(|standings| compared(standings, others)) {
-                Ok(Ok(comparison)) => return Ok(comparison),
-                Ok(Err(lack)) => said.push(format!("{}: {lack}", asked.name())),
-                Err(error) => {
-                    has_failed = true;
-                    said.push(format!("{}: {error}", asked.name()));
+        let (mut by, mut said, mut has_failed) = (Vec::new(), Vec::new(), false);
+        for sources in [FREE.as_slice(), &PAID] {
+            for asked in sources {
+                let Some(answer) = self.standings(*asked, asking, &domains).await else { continue };
+                match answer.map(|standings| compared(standings, others)) {
+                    Ok(Ok(one)) => by.push(one),
+                    Ok(Err(lack)) => said.push(format!("{}: {lack}", asked.name())),
+                    Err(error) => {
+                        has_failed = true;
+                        said.push(format!("{}: {error}", asked.name()));
+                    }
                 }
+            }
+            if let Some(agreed) = agreement(by.iter().map(|one| one.gap).collect()) {
+                return Ok(Comparison { gap: agreed.value, quality: agreed.quality, by });
             }
         }
         Err(Incomparable { detail: said.join("; "), has_failed })
@@ -155,7 +169,7 @@ fn score_of(standing: &Standing) -> Option<f64> {
 
 /// The first standing is the domain's own. Whoever a list does not have is below all that it has, so that the median is
 /// known as long as it falls on one that is listed; of whom a source knows nothing at all is left out.
-fn compared(standings: Vec<Standing>, others: &[String]) -> Result<Comparison, String> {
+fn compared(standings: Vec<Standing>, others: &[String]) -> Result<BySource, String> {
     let mut standings = standings.into_iter();
     let own = standings.next().ok_or("it said nothing")?;
     let own_score = score_of(&own).ok_or_else(|| format!("the site is {}", own.said))?;
@@ -169,7 +183,7 @@ fn compared(standings: Vec<Standing>, others: &[String]) -> Result<Comparison, S
     // Of an even number the lower of the two in the middle, as everywhere in the comparison.
     let middle = scores.len().checked_sub(1).ok_or("it knows no competitor")? / 2;
     let median = scores[middle].ok_or("it does not have most of the competitors")?;
-    Ok(Comparison { gap: one_decimal(median - own_score), own, others })
+    Ok(BySource { gap: one_decimal(median - own_score), own, others })
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ use source::Asking;
 use subject::Subject;
 use tranco::Tranco;
 
-pub use compare::{Comparison, Incomparable};
+pub use compare::{BySource, Comparison, Incomparable};
 pub use source::SourceError;
 
 /// Time before the deadline in which nothing is waited for any more, at most.

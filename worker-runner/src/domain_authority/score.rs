@@ -69,18 +69,21 @@ pub fn of_rank(rank: u64, of: u64) -> f64 {
     (100.0 * (1.0 - share)).clamp(0.0, 100.0)
 }
 
-/// The score that the standings amount to.
-#[must_use]
-pub fn score(standings: &[Standing]) -> Score {
-    let mut values: Vec<f64> = standings
-        .iter()
-        .filter_map(|standing| match standing.place {
-            Place::Scored(value) => Some(value),
-            Place::Unlisted { .. } | Place::Unknown => None,
-        })
-        .collect();
+/// What sources say together that each know something.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Agreement {
+    /// Their median.
+    pub(crate) value: f64,
+    /// The least and the most that one of them says.
+    pub(crate) range: (f64, f64),
+    /// How far it can be trusted: by their spread, if there are several.
+    pub(crate) quality: f64,
+}
+
+/// Takes several figures on the scale of 0 to 100 for one; `None` of nothing.
+pub(crate) fn agreement(mut values: Vec<f64>) -> Option<Agreement> {
     values.sort_by(f64::total_cmp);
-    let (Some(low), Some(high)) = (values.first(), values.last()) else { return bound(standings) };
+    let (low, high) = (*values.first()?, *values.last()?);
     let middle = values.len() / 2;
     let median = match values.len() % 2 {
         0 => f64::midpoint(values[middle - 1], values[middle]),
@@ -90,7 +93,20 @@ pub fn score(standings: &[Standing]) -> Score {
         1 => QUALITY_OF_ONE,
         _ => (QUALITY_OF_AGREEMENT * (1.0 - (high - low) / 100.0)).max(QUALITY_MIN),
     };
-    Score::Known { value: one_decimal(median), range: (one_decimal(*low), one_decimal(*high)), quality }
+    Some(Agreement { value: one_decimal(median), range: (one_decimal(low), one_decimal(high)), quality })
+}
+
+/// The score that the standings amount to.
+#[must_use]
+pub fn score(standings: &[Standing]) -> Score {
+    let values = standings.iter().filter_map(|standing| match standing.place {
+        Place::Scored(value) => Some(value),
+        Place::Unlisted { .. } | Place::Unknown => None,
+    });
+    match agreement(values.collect()) {
+        Some(Agreement { value, range, quality }) => Score::Known { value, range, quality },
+        None => bound(standings),
+    }
 }
 
 /// Whoever is not among the first `n` of all domains of the web is below rank `n` of them; the longest list binds most.

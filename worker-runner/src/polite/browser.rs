@@ -47,8 +47,12 @@ impl Browser for PoliteBrowser {
             }
         };
         // Waiting for leave is a part of the visit.
-        let timeout = visit.timeout.saturating_sub(begun.elapsed());
-        let loaded = self.inner.load(Visit { timeout, ..visit }).await;
+        let waited = begun.elapsed();
+        let timeout = visit.timeout.saturating_sub(waited);
+        let loaded = self.inner.load(Visit { timeout, ..visit }).await.map(|load| {
+            let waited_ms = load.waited_ms + waited.as_secs_f64() * 1_000.0;
+            PageLoad { waited_ms, ..load }
+        });
         held.went = went(&url, &loaded);
         held.tell().await;
         loaded
@@ -79,6 +83,7 @@ fn went(asked: &Url, loaded: &Result<PageLoad, BrowserError>) -> Went {
             | BrowserError::Missing(_)
             | BrowserError::Busy
             | BrowserError::HeldBack { .. }
+            | BrowserError::Stuck(_)
             | BrowserError::Hostile(_)
             | BrowserError::Broken(_),
         ) => Went::Unknown,

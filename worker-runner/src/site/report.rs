@@ -153,6 +153,12 @@ impl Report {
         self.warnings.push(Warning { code: code.to_owned(), detail: cut(&detail.into()) });
     }
 
+    /// Adds everything that another report has, behind what is here.
+    pub fn append(&mut self, mut other: Self) {
+        self.signals.append(&mut other.signals);
+        self.warnings.append(&mut other.warnings);
+    }
+
     /// The finished measurement by one of our own services.
     #[must_use]
     pub fn finish(self, provider: &str, status: MeasurementStatus, coverage: Option<Coverage>) -> Measurement {

@@ -124,6 +124,11 @@ pub(super) fn of_error(status: u16, robots: &RobotsFile) -> Vec<Audited> {
     all
 }
 
+/// The signals of the audits that take a page.
+pub(super) fn of_a_page_that_is_read() -> impl Iterator<Item = &'static str> {
+    OF_THE_PAGE.into_iter().chain([HTTP_STATUS_CODE])
+}
+
 /// Judges a site whose home page could not be read, because of its robots.txt: nothing but that file can be.
 pub(super) fn of_unread(robots: &RobotsFile) -> Vec<Audited> {
     vec![robots_txt(robots)]

@@ -302,6 +302,10 @@ async fn a_broken_robots_txt_means_that_nothing_is_read() {
     assert_eq!(value(&found, "tech.robots_status"), json!(503));
     assert_eq!(value(&found, "tech.robots_blocks_all"), json!(false));
     assert_eq!(found.status, MeasurementStatus::Partial);
+    let why = "robots.txt of 127.0.0.1 answers with an error, so that nothing may be read";
+    let audits: Vec<_> = found.signals.iter().filter(|signal| signal.id.starts_with("tech.audit_")).collect();
+    let untold = audits.iter().filter(|signal| signal.value.is_null() && signal.reason.as_deref() == Some(why));
+    assert_eq!((audits.len(), untold.count()), (10, 9));
 }
 
 #[tokio::test(start_paused = true)]

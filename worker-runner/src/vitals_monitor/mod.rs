@@ -14,7 +14,9 @@
 //! | `vitals.transfer_bytes`, `vitals.js_bytes`, `vitals.lab_requests` | what was transferred, of it JavaScript; requests |
 //! | `vitals.dom_elements`, `vitals.unsized_images`, `vitals.console_errors` | what the page is like |
 //! | `vitals.desktop_*` | the same paints and score as a desktop computer |
-//! | `tech.js_dependent_ratio` | whether what the page shows is there without its scripts |
+//! | `vitals.templates` | pages beside the home page that were loaded too, one of each kind that it links to ([`templates`]) |
+//! | `vitals.template_lcp_ms` | largest contentful paint of the slowest of them as a phone |
+//! | `tech.js_dependent_ratio` | on how many of all these pages what is shown is not there without scripts |
 //! | `vitals.field_*` | what real users saw ([`field`]) |
 //! | `vitals.http_ttfb_ms` | median time to the first byte of the home page, over plain HTTP |
 //! | `vitals.http_version` | protocol of the home page, `HTTP/1.1`, `HTTP/2.0` … |
@@ -36,11 +38,12 @@ pub mod field;
 pub(crate) mod lab;
 mod rendered;
 mod signals;
+mod templates;
 
 use std::time::Duration;
 
 use hermes_core::Domain;
-use hermes_core::ports::browser::Browser;
+use hermes_core::ports::browser::{Browser, Profile};
 use hermes_core::ports::http::{Http, Method, Reach, Response};
 use hermes_diagnosis::signal::{Measurement, MeasurementStatus};
 use serde::Deserialize;
@@ -52,13 +55,17 @@ use crate::site::SiteError;
 use crate::site::address::is_private_by_name;
 use crate::site::decode::decode;
 use crate::site::fetch::{Fetcher, PAGE_BYTES_MAX};
-use crate::site::home;
+use crate::site::home::{self, Home};
 use crate::site::html;
 use crate::site::params;
 use crate::site::report::Report;
 use field::Crux;
+use lab::{Lab, Loader};
+use rendered::Both;
+use templates::Templates;
 
 pub use lab::LOADS;
+pub use templates::TEMPLATES_MAX;
 
 /// Time before the deadline in which nothing is fetched any more, at most.
 pub const REPORT_RESERVE: Duration = Duration::from_secs(1);
@@ -66,8 +73,11 @@ pub const REPORT_RESERVE: Duration = Duration::from_secs(1);
 const REPORT_RESERVE_PARTS: u32 = 10;
 /// Name of this service as a provider of signals, where the browser measured all that it should.
 const BROWSER_PROVIDER: &str = "builtin-browser-vitals";
-/// The share of the time that the browser may have, in parts of ten; the rest is for what is fetched over plain HTTP.
+/// The share of the time that the home page may have in the browser, in parts of ten; the rest is for what is fetched over
+/// plain HTTP, and for other pages.
 const LAB_TENTHS: u32 = 8;
+/// The share of the time after which nothing is loaded any more, in parts of ten: ending a browser takes a moment too.
+const TEMPLATES_TENTHS: u32 = 9;
 /// Most assets that a plan can ask for.
 pub const ASSETS_MAX: usize = 200;
 /// Most samples of the time to first byte that a plan can ask for.
@@ -83,6 +93,8 @@ pub struct VitalsOptions {
     pub assets: usize,
     /// How often the home page is fetched for its time to first byte. 1 to [`SAMPLES_MAX`], default 3.
     pub samples: usize,
+    /// Pages beside the home page that the browser loads, one of each kind. 0 to [`TEMPLATES_MAX`], default 4.
+    pub templates: usize,
     /// Requests per second, at most. Above 0, up to [`REQUESTS_PER_SECOND_MAX`], default 4: one page with its assets is
     /// what every visitor fetches.
     pub requests_per_second: f64,
@@ -97,7 +109,7 @@ fn public() -> Reach {
 
 impl Default for VitalsOptions {
     fn default() -> Self {
-        Self { assets: 60, samples: 3, requests_per_second: 4.0, reach: Reach::Public }
+        Self { assets: 60, samples: 3, templates: TEMPLATES_MAX, requests_per_second: 4.0, reach: Reach::Public }
     }
 }
 
@@ -114,6 +126,10 @@ impl VitalsOptions {
         }
         if !(1..=SAMPLES_MAX).contains(&options.samples) {
             return Err(SiteError::Options(format!("samples must be 1 to {SAMPLES_MAX}, not {}", options.samples)));
+        }
+        if options.templates > TEMPLATES_MAX {
+            let text = format!("templates must be 0 to {TEMPLATES_MAX}, not {}", options.templates);
+            return Err(SiteError::Options(text));
         }
         if !(options.requests_per_second > 0.0 && options.requests_per_second <= REQUESTS_PER_SECOND_MAX) {
             let text = format!("requests_per_second must be above 0, up to {REQUESTS_PER_SECOND_MAX}");
@@ -155,8 +171,25 @@ impl<'a> Instruments<'a> {
     }
 }
 
-/// Measures the home page of a site. Ends [`REPORT_RESERVE`] (or a tenth of the time) before `deadline`, with what it
-/// has by then.
+/// Until when which part of a measurement may take.
+#[derive(Clone, Copy)]
+struct Schedule {
+    /// The home page in the browser.
+    home: Instant,
+    /// Anything in the browser.
+    browser: Instant,
+}
+
+impl Schedule {
+    fn until(stop_at: Instant) -> Self {
+        let now = Instant::now();
+        let left = stop_at.saturating_duration_since(now);
+        Self { home: now + left * LAB_TENTHS / 10, browser: now + left * TEMPLATES_TENTHS / 10 }
+    }
+}
+
+/// Measures the home page of a site, and pages that it links to. Ends [`REPORT_RESERVE`] (or a tenth of the time) before
+/// `deadline`, with what it has by then.
 ///
 /// # Errors
 /// The home page could not be read: see [`SiteError`], and [`SiteError::retryable`].
@@ -175,54 +208,91 @@ pub async fn measure(
     if !(200..=299).contains(&response.status) {
         return Err(SiteError::ErrorPage { url: found.url.to_string(), status: response.status });
     }
-    let mut report = Report::default();
-    let lab = in_browser(instruments.browser, &found.url, options.reach, stop_at, &mut report).await;
-    let is_complete = lab::signals::is_complete(&lab);
-    let (content_type, shown) = (response.header("content-type"), lab.mobile.last().or(lab.desktop.last()));
-    rendered::report(&mut report, &found.url, &response.body, content_type, shown).await;
-    if is_private_by_name(&found.url) {
-        field::nobody(&mut report);
-    } else if let Some(crux) = instruments.crux {
-        crux.report(instruments.http, &found.url, &mut report, stop_at).await;
-    }
     let fetcher = fetcher.at_distance(options.distance(&found.url));
+    let schedule = Schedule::until(stop_at);
+    let mut loader = instruments.browser.map(|browser| Loader::new(browser, options.reach));
+    let mut lab = match &mut loader {
+        Some(loader) => lab::run(loader, &found.url, schedule.home).await,
+        None => Lab::missing("this process was started without one"),
+    };
+    let mut plain = Report::default();
+    if is_private_by_name(&found.url) {
+        field::nobody(&mut plain);
+    } else if let Some(crux) = instruments.crux {
+        crux.report(instruments.http, &found.url, &mut plain, stop_at).await;
+    }
+    over_http(&mut plain, &fetcher, &found, &response, options).await;
+    let mut pages = Templates::default();
+    if let Some(loader) = loader.as_mut().filter(|_| lab.loads().next().is_some()) {
+        pages = templates(loader, &mut lab, &fetcher, &found, &response, options.templates, schedule.browser).await;
+    }
+    let mut report = Report::default();
+    if lab.mobile.is_empty() {
+        report.warn("no_browser", "measured over plain HTTP alone: LCP, CLS and TBT need a browser");
+    }
+    lab::signals::report(&mut report, &found.url, &lab);
+    in_browser(&mut report, &found.url, &response, &lab, &pages, options.templates).await;
+    report.append(plain);
+    let (status, provider) = match lab.is_complete() {
+        true => (MeasurementStatus::Ok, BROWSER_PROVIDER),
+        false => (MeasurementStatus::Partial, signals::PROVIDER),
+    };
+    Ok(report.finish(provider, status, None))
+}
+
+/// Adds what can be told over plain HTTP.
+async fn over_http(
+    report: &mut Report,
+    fetcher: &Fetcher<'_>,
+    found: &Home,
+    response: &Response,
+    options: &VitalsOptions,
+) {
     let mut ttfb_ms = vec![response.ttfb_ms];
     for _ in 1..options.samples {
-        // A sample that fails is a sample less; what could not be measured at all failed above.
+        // A sample that fails is a sample less; what could not be measured at all failed before.
         if let Ok(again) = fetcher.fetch(Method::Get, &found.url, PAGE_BYTES_MAX).await
             && again.status == response.status
         {
             ttfb_ms.push(again.ttfb_ms);
         }
     }
-    let page = Page { url: found.url.clone(), redirects: found.hops.len(), response, ttfb_ms };
+    let page = Page { url: found.url.clone(), redirects: found.hops.len(), response: response.clone(), ttfb_ms };
     let named = named_assets(&page).await;
-    let fetched = assets::fetch(&fetcher, &found.robots, &page.url, &named, options.assets).await;
-    signals::measure(&mut report, &page, &named, &fetched);
-    let status = if is_complete { MeasurementStatus::Ok } else { MeasurementStatus::Partial };
-    Ok(report.finish(if is_complete { BROWSER_PROVIDER } else { signals::PROVIDER }, status, None))
+    let fetched = assets::fetch(fetcher, &found.robots, &page.url, &named, options.assets).await;
+    signals::measure(report, &page, &named, &fetched);
 }
 
-/// Lets the browser load the page, and tells what it showed.
-async fn in_browser(
-    browser: Option<&dyn Browser>,
-    url: &Url,
-    reach: Reach,
-    stop_at: Instant,
-    report: &mut Report,
-) -> lab::Lab {
-    let lab = match browser {
-        Some(browser) => {
-            let left = stop_at.saturating_duration_since(Instant::now());
-            lab::run(browser, url, reach, Instant::now() + left * LAB_TENTHS / 10).await
-        }
-        None => lab::Lab::missing("this process was started without one"),
-    };
-    if lab.mobile.is_empty() {
-        report.warn("no_browser", "measured over plain HTTP alone: LCP, CLS and TBT need a browser");
+/// Finishes the home page in the browser, and loads the pages that stand for the others.
+async fn templates(
+    loader: &mut Loader<'_>,
+    lab: &mut Lab,
+    fetcher: &Fetcher<'_>,
+    found: &Home,
+    sent: &Response,
+    limit: usize,
+    end: Instant,
+) -> Templates {
+    lab::complete(loader, &found.url, lab, end).await;
+    let shown = lab.shown().and_then(|load| load.html.clone());
+    let mut pages = templates::choose(fetcher, found, sent, shown, limit, end).await;
+    pages.load(loader, Profile::DESKTOP, end).await;
+    pages.load(loader, Profile::MOBILE, end).await;
+    // As late as that: what disturbed the first loads, such as a crawl beside them, may be over.
+    lab::repeat(loader, &found.url, lab, end).await;
+    pages.confirm(loader, end).await;
+    pages
+}
+
+/// Adds what the pages beside the home page showed, and what all pages showed that takes a browser.
+async fn in_browser(report: &mut Report, url: &Url, sent: &Response, lab: &Lab, pages: &Templates, wanted: usize) {
+    if lab.loads().next().is_some() {
+        templates::signals::report(report, pages, wanted);
     }
-    lab::signals::report(report, url, &lab);
-    lab
+    let home = Both { url, sent, load: lab.shown() };
+    let others = pages.pages.iter().map(|page| Both { url: &page.url, sent: &page.sent, load: page.lab.shown() });
+    let all: Vec<Both<'_>> = std::iter::once(home).chain(others).collect();
+    rendered::report(report, &all, pages.kinds + 1).await;
 }
 
 /// The distinct assets that the HTML of the page names, in order.

@@ -114,6 +114,7 @@ fn parameters_that_are_unknown_or_out_of_range_are_named() {
         (json!({"asset": 1}), "asset"),
         (json!({"assets": 1_000}), "assets"),
         (json!({"samples": 0}), "samples"),
+        (json!({"templates": 5}), "templates must be 0 to 4, not 5"),
         (json!({"requests_per_second": -1}), "requests_per_second"),
         (json!([]), "no object"),
     ] {

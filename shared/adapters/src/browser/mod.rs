@@ -72,6 +72,8 @@ enum Failure {
     Protocol(String),
     /// The page cannot be loaded.
     Page(String),
+    /// The page does not let go of its main thread.
+    Stuck(String),
     /// The page misbehaves.
     Hostile(String),
 }
@@ -149,9 +151,13 @@ impl Chromium {
 impl Browser for Chromium {
     async fn load(&self, visit: Visit) -> Result<PageLoad, BrowserError> {
         self.program()?;
-        let end = Instant::now() + visit.timeout;
-        let _permit = gate::enter(end).await.ok_or(BrowserError::Busy)?;
-        self.visit(&visit, end).await
+        let begun = Instant::now();
+        let end = begun + visit.timeout;
+        let last = end.checked_sub(visit.least).unwrap_or(begun).max(begun);
+        let _permit = gate::enter(last).await.ok_or(BrowserError::Busy)?;
+        let waited_ms = begun.elapsed().as_secs_f64() * 1_000.0;
+        let load = self.visit(&visit, end).await?;
+        Ok(PageLoad { waited_ms, ..load })
     }
 
     fn is_there(&self) -> Result<(), BrowserError> {
@@ -178,6 +184,7 @@ fn explained(failure: Failure, words: &str) -> BrowserError {
         Failure::Silent(call) => BrowserError::Broken(format!("it does not answer ({call})")),
         Failure::Protocol(why) => BrowserError::Broken(why),
         Failure::Page(why) => BrowserError::Page(why),
+        Failure::Stuck(why) => BrowserError::Stuck(why),
         Failure::Hostile(why) => BrowserError::Hostile(why),
     }
 }

@@ -264,7 +264,7 @@ async fn collect(session: &mut Session, end: Instant) -> Result<Collected, Failu
     let params = json!({"expression": "hermesCollect()", "contextId": world, "returnByValue": true});
     let answer = match session.call_until("Runtime.evaluate", params, end).await {
         Err(Failure::Silent(_)) => {
-            return Err(Failure::Hostile("its scripts do not let go of the main thread".to_owned()));
+            return Err(Failure::Stuck("its scripts do not let go of the main thread".to_owned()));
         }
         other => other?,
     };
@@ -284,6 +284,7 @@ fn told(session: &Session, from: Collected, browser: String, end: LoadEnd) -> Pa
         date,
         end,
         observed_ms: from.now,
+        waited_ms: 0.0,
         further_navigations: seen.navigations.saturating_sub(1),
         ttfb_ms: from.ttfb,
         fcp_ms: from.fcp,

@@ -19,6 +19,7 @@ fn chromium() -> Chromium {
 
 fn visit(url: &str) -> Visit {
     Visit {
+        least: Duration::ZERO,
         url: url.parse().expect("valid"),
         profile: Profile::DESKTOP,
         reach: Reach::Any,

@@ -89,6 +89,9 @@ pub struct Visit {
     pub robot: String,
     /// The whole visit must end within this: waiting for other visits, starting the browser, the load, clearing up.
     pub timeout: Duration,
+    /// What must be left of the timeout when the turn of this visit comes; with less it does not begin, as it would be cut
+    /// off.
+    pub least: Duration,
 }
 
 /// What was seen while a page loaded. Times are milliseconds since the navigation to the last document began.
@@ -108,6 +111,8 @@ pub struct PageLoad {
     pub end: LoadEnd,
     /// Milliseconds of observation.
     pub observed_ms: f64,
+    /// Milliseconds of the visit that were spent on waiting for other visits, and for leave from the host.
+    pub waited_ms: f64,
     /// Documents that the page went on to by script or `<meta>`, before the one that was measured.
     pub further_navigations: u64,
     /// First byte of the document.
@@ -251,6 +256,10 @@ pub enum BrowserError {
     /// The page cannot be loaded; the browser is sound. The text is the browser's own (`net::ERR_…`).
     #[error("the page does not load ({0})")]
     Page(String),
+    /// Its scripts did not let go of the main thread in time. On a machine that is busy with other things, another try may
+    /// do better.
+    #[error("the page was given up: {0}")]
+    Stuck(String),
     /// The page did what a page must not: it used too much memory, or moved on to another document again and again.
     #[error("the page was given up: {0}")]
     Hostile(String),

@@ -160,6 +160,7 @@ fn experience() -> Vec<Case> {
         ),
         ("EXP-009", json!({"vitals.asset_error_ratio": 0.01}), json!({"vitals.asset_error_ratio": 0.0})),
         ("EXP-010", json!({"vitals.asset_uncached_ratio": 0.51}), json!({"vitals.asset_uncached_ratio": 0.5})),
+        ("EXP-011", json!({"vitals.template_lcp_ms": 4_001}), json!({"vitals.template_lcp_ms": 4_000})),
     ]
 }
 

@@ -84,21 +84,24 @@ fn tranco(web: FakeSite, ranks: &[(&str, u64)]) -> FakeSite {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_source_that_knows_both_sides_is_the_only_one_that_is_compared_by() {
+async fn each_free_source_that_knows_both_sides_compares_by_itself_and_the_median_gap_is_told() {
     let all = format!("{OPR}domains%5B%5D=example.com&domains%5B%5D=rival.co.uk&domains%5B%5D=other.net");
     let key = [("OPEN_PAGERANK_API_KEY", "key")];
     let known = page_ranks(&[("rival.co.uk", 5.5), ("Example.com", 3.2), ("other.net", 7.0)]);
-    let ranked = [("example.com", 1_000), ("rival.co.uk", 1_000), ("other.net", 10)];
+    let ranked = [("example.com", 1_000), ("rival.co.uk", 100), ("other.net", 10)];
     let web = tranco(FakeSite::new().answer(&all, 200, &[], known), &ranked);
     let Standing::Known(found) = standing(&key, &web, "www.example.com").await else { panic!("known") };
-    assert_eq!((found.gap, found.own.source, found.others.len()), (23.0, "Open PageRank", 2));
-    assert_eq!(web.requests().len(), 1, "one request for all, and no other source");
+    let by: Vec<(f64, &str, usize)> = found.by.iter().map(|one| (one.gap, one.own.source, one.others.len())).collect();
+    assert_eq!(by, [(23.0, "Open PageRank", 2), (16.7, "Tranco", 2)]);
+    assert_eq!(found.gap, 19.9);
+    assert!((found.quality - 0.9 * (1.0 - 6.3 / 100.0)).abs() < 1e-9, "{}", found.quality);
+    assert_eq!(web.requests().len(), 4, "one request for all, and one for each");
 
     let unknown = page_ranks(&[("example.com", 0.0), ("rival.co.uk", 5.5), ("other.net", 7.0)]);
     let web = tranco(FakeSite::new().answer(&all, 200, &[], unknown), &ranked);
     let start = Instant::now();
     let Standing::Known(found) = standing(&key, &web, "www.example.com").await else { panic!("known") };
-    assert_eq!((found.gap, found.own.source), (0.0, "Tranco"));
+    assert_eq!((found.gap, found.quality, found.by.len(), found.by[0].own.source), (16.7, 0.7, 1, "Tranco"));
     assert!(start.elapsed() >= Duration::from_secs(2), "one request a second");
 }
 

@@ -29,6 +29,7 @@ fn scripted(answers: Vec<Result<PageLoad, BrowserError>>) -> Arc<Scripted> {
 
 fn visit(url: &str) -> Visit {
     Visit {
+        least: Duration::ZERO,
         url: url.parse().expect("valid"),
         profile: Profile::MOBILE,
         reach: Reach::Public,

@@ -34,7 +34,8 @@ impl Provider for Searxng {
     fn traits(&self) -> Traits {
         Traits {
             name: "searxng",
-            quality: if self.engine.is_some() { 0.8 } else { 0.6 },
+            // One engine's positions are those that it showed, as with any other API; merged ones nobody showed.
+            quality: if self.engine.is_some() { 0.85 } else { 0.6 },
             method: Method::Api,
             at_a_time: 2,
             sees_others: true,

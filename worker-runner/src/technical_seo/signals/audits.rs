@@ -7,6 +7,13 @@ use super::super::audits::{self, Audited, Outcome};
 use super::super::table::State;
 use crate::site::report::{Findings, Report};
 
+/// Says of all audits but that of robots.txt why they are missing.
+pub(super) fn unread(report: &mut Report, why: &str) {
+    for id in audits::of_a_page_that_is_read() {
+        report.unknown(id, why);
+    }
+}
+
 pub(super) fn add(report: &mut Report, audit: &Audit) {
     let robots = &audit.home.robots;
     let state = audit.crawled.as_ref().map(|crawled| &crawled.table.node(crawled.home).state);

@@ -35,8 +35,9 @@ pub(super) fn measure(audit: &Audit) -> Measurement {
             500..=599 => format!("robots.txt of {host} answers with an error, so that nothing may be read"),
             _ => format!("robots.txt of {host} does not allow {ROBOT} to read the home page"),
         };
-        report.warn("blocked_by_robots", problem);
+        report.warn("blocked_by_robots", problem.clone());
         audits::add(&mut report, audit);
+        audits::unread(&mut report, &problem);
         return report.finish(PROVIDER, MeasurementStatus::Partial, None);
     };
     let view = View::new(audit, crawled);

@@ -86,16 +86,17 @@ pub(super) fn render_blocking_ms(load: &PageLoad) -> Option<f64> {
 /// Where a value scores 0.9 and 0.5 on Lighthouse's log-normal curve.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Curve {
-    p10: f64,
+    /// The value up to which a page is good.
+    pub(super) p10: f64,
     median: f64,
 }
 
 /// The curves of one profile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Curves {
-    fcp: Curve,
-    lcp: Curve,
-    tbt: Curve,
+    pub(super) fcp: Curve,
+    pub(super) lcp: Curve,
+    pub(super) tbt: Curve,
     cls: Curve,
 }
 

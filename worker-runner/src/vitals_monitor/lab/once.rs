@@ -48,10 +48,11 @@ impl NotLoaded {
 /// Loads the page once, if the time until `end` allows it.
 pub(crate) async fn once(browser: &dyn Browser, url: &Url, reach: Reach, end: Instant) -> Result<Once, NotLoaded> {
     let left = end.saturating_duration_since(Instant::now());
-    if left < Duration::from_millis(FIRST_LOAD_MS) {
+    let least = Duration::from_millis(FIRST_LOAD_MS);
+    if left < least {
         return Err(NotLoaded::NoTime);
     }
-    let load = browser.load(visit(url, Profile::MOBILE, reach, left)).await?;
+    let load = browser.load(visit(url, Profile::MOBILE, reach, left, least)).await?;
     if let Some(status) = load.status.filter(|status| *status >= 400) {
         return Err(NotLoaded::Status(status));
     }

@@ -58,7 +58,8 @@ async fn played(answers: Vec<Result<PageLoad, BrowserError>>, seconds: u64) -> (
     let took = Duration::from_secs(seconds);
     let browser = PlayedBrowser { answers: Mutex::new(answers.into()), took, visits: Mutex::default() };
     let url = Url::parse("https://a.test/").expect("valid");
-    let lab = run(&browser, &url, Reach::Public, Instant::now() + Duration::from_secs(100)).await;
+    let mut loader = Loader::new(&browser, Reach::Public);
+    let lab = run(&mut loader, &url, Instant::now() + Duration::from_secs(100)).await;
     (lab, browser)
 }
 
@@ -86,7 +87,7 @@ async fn the_figures_are_medians_of_three_loads_of_each_profile_with_their_evide
     let profiles: Vec<&str> =
         browser.visits.lock().expect("not poisoned").iter().map(|visit| visit.profile.name).collect();
     assert_eq!(profiles, ["mobile", "desktop", "mobile", "desktop", "mobile", "desktop"]);
-    assert!(signals::is_complete(&lab));
+    assert!(lab.is_complete());
     let found = told(&lab);
     assert_eq!(codes(&found), Vec::<&str>::new());
     for (id, expected) in [
@@ -111,7 +112,7 @@ async fn the_figures_are_medians_of_three_loads_of_each_profile_with_their_evide
     let item = &lcp.evidence.as_ref().expect("evidence").items[0];
     assert_eq!(item.url, "https://a.test/hero.png");
     assert!(item.detail.starts_with("main > img: 100 ms to the first byte"), "{}", item.detail);
-    assert!(lcp.quality > 0.9 && signal(&found, "vitals.lab_tbt_ms").quality <= 0.6);
+    assert!(lcp.quality == 0.9 && signal(&found, "vitals.lab_tbt_ms").quality <= 0.6);
     let moved = &signal(&found, "vitals.lab_cls").evidence.as_ref().expect("evidence").items[0];
     assert!(moved.detail.contains("div#banner"), "{}", moved.detail);
 }
@@ -121,13 +122,21 @@ async fn loads_that_differ_and_a_noisy_machine_are_trusted_less() {
     let quality = |lab: &Lab| signal(&told(lab), "vitals.lab_lcp_ms").quality;
     let (calm, _) = played(six([3_000.0; 6]), 5).await;
     let (spread, _) = played(six([3_000.0, 1.0, 4_000.0, 1.0, 2_500.0, 1.0]), 5).await;
-    let mut noisy = six([3_000.0; 6]);
-    for load in noisy.iter_mut().take(1).flatten() {
-        load.machine_seconds = [0.01, 0.014];
-    }
-    let (noisy, _) = played(noisy, 5).await;
-    assert!(quality(&spread) < quality(&calm) && quality(&noisy) < quality(&calm));
+    let on_a_busy_machine = |lcp_ms: [f64; 6]| {
+        let mut loads = six(lcp_ms);
+        for load in loads.iter_mut().take(1).flatten() {
+            load.machine_seconds = [0.01, 0.014];
+        }
+        loads
+    };
+    let (noisy, _) = played(on_a_busy_machine([3_000.0, 1.0, 4_000.0, 1.0, 2_500.0, 1.0]), 5).await;
+    assert!(quality(&spread) < quality(&calm) && quality(&noisy) < quality(&spread));
     assert!(codes(&told(&noisy)).contains(&"noisy_machine"));
+    assert_eq!(signal(&told(&noisy), "vitals.js_bytes").quality, 0.9, "bytes are the same on a slow machine");
+    let (steady, _) = played(on_a_busy_machine([3_000.0; 6]), 5).await;
+    assert_eq!(quality(&steady), quality(&calm), "what does not change does not depend on the machine");
+    let (once, _) = played(on_a_busy_machine([3_000.0; 6]).into_iter().take(1).collect(), 5).await;
+    assert_eq!(quality(&once), 0.42, "one load cannot show that");
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,6 +157,7 @@ async fn a_browser_that_fails_is_tried_twice_and_one_that_cannot_do_it_once() {
     for (error, visits) in [
         (BrowserError::Broken("it crashed".to_owned()), 2),
         (BrowserError::Page("net::ERR_FAILED".to_owned()), 2),
+        (BrowserError::Stuck("its scripts do not let go".to_owned()), 2),
         (BrowserError::Hostile("it never stays".to_owned()), 1),
         (BrowserError::Missing("none".to_owned()), 1),
         (BrowserError::Busy, 1),
@@ -185,4 +195,45 @@ async fn what_was_cut_off_or_refused_is_said_and_an_empty_page_has_no_paints() {
     let lcp = signal(&found, "vitals.lab_lcp_ms");
     assert!(lcp.value.is_null() && lcp.reason.as_deref() == Some("nothing was painted"));
     assert!(found.signals.iter().all(|signal| signal.id != "vitals.lab_score"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn loads_on_a_busy_machine_are_made_again_and_the_calmest_count() {
+    let busy = |lcp_ms| PageLoad { machine_seconds: [0.01, 0.02], ..load(lcp_ms) };
+    let mut answers = six([9_000.0, 900.0, 3_000.0, 900.0, 3_100.0, 900.0]);
+    answers[0] = Ok(busy(9_000.0));
+    answers.extend([Ok(busy(8_000.0)), Ok(load(3_200.0))]);
+    let (mut lab, browser) = played(answers, 5).await;
+    assert_eq!(signal(&told(&lab), "vitals.lab_lcp_ms").value, json!(3_100.0), "of 9,000, 3,000 and 3,100");
+    let url = Url::parse("https://a.test/").expect("valid");
+    let mut loader = Loader::new(&browser, Reach::Public);
+    repeat(&mut loader, &url, &mut lab, Instant::now() + Duration::from_secs(100)).await;
+    // The first one more was no better, the second one was; the desktop's were calm.
+    assert_eq!((lab.mobile.len(), lab.desktop.len(), lab.shortfall.clone()), (5, 3, None));
+    let found = told(&lab);
+    let lcp = signal(&found, "vitals.lab_lcp_ms");
+    assert_eq!((&lcp.value, lcp.n, lcp.quality), (&json!(3_100.0), Some(3), 0.9));
+    assert_eq!(signal(&found, "vitals.lab_runs").value, 3);
+    assert_eq!(codes(&found), Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn loads_for_which_there_was_no_time_are_made_up_for_when_there_is() {
+    let (mut lab, browser) = played([six([3_000.0; 6]), six([3_000.0; 6])].concat(), 30).await;
+    assert_eq!(codes(&told(&lab)), ["fewer_loads"]);
+    let url = Url::parse("https://a.test/").expect("valid");
+    let mut loader = Loader::new(&browser, Reach::Public);
+    complete(&mut loader, &url, &mut lab, Instant::now() + Duration::from_secs(100)).await;
+    assert!(lab.is_complete());
+    assert_eq!(codes(&told(&lab)), Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn milliseconds_that_mean_nothing_beside_a_good_value_cost_no_trust() {
+    let mut loads = six([3_000.0; 6]);
+    for (load, ttfb) in loads.iter_mut().flatten().zip([8.0, 8.0, 25.0, 8.0, 14.0, 8.0]) {
+        load.ttfb_ms = Some(ttfb);
+    }
+    let (lab, _) = played(loads, 1).await;
+    assert_eq!(signal(&told(&lab), "vitals.lab_ttfb_ms").quality, 0.9);
 }
