@@ -19,32 +19,47 @@ const YIELD_MS: u64 = 2 * TRY_MS + TRY_MS / 2;
 /// Name of the file, in the folder for temporary files.
 const FILE: &str = "hermes-browser.lock";
 
-/// The turns of this process.
-static TURNS: Semaphore = Semaphore::const_new(1);
+/// The turns of one process.
+struct Turns {
+    one: Semaphore,
+    /// When the lock was given back, at last.
+    given_back: Mutex<Option<Instant>>,
+}
 
-/// When this process gave the lock back, at last.
-static GIVEN_BACK: Mutex<Option<Instant>> = Mutex::new(None);
+impl Turns {
+    const fn new() -> Self {
+        Self { one: Semaphore::const_new(1), given_back: Mutex::new(None) }
+    }
+}
+
+/// Those of this process.
+static TURNS: Turns = Turns::new();
 
 /// Whoever has it may use the browser. The system takes the lock back when the process ends, however it ends.
 pub(super) struct Permit {
     lock: Option<File>,
+    turns: &'static Turns,
     _turn: SemaphorePermit<'static>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if self.lock.take().is_some() {
-            *GIVEN_BACK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            *self.turns.given_back.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }
 }
 
 /// Waits for a permit until `end`; `None` if there was none.
 pub(super) async fn enter(end: Instant) -> Option<Permit> {
-    let turn = timeout_at(end, TURNS.acquire()).await.ok()?.expect("it is never closed");
-    let lock = match open(std::env::temp_dir().join(FILE)) {
+    enter_by(&TURNS, std::env::temp_dir().join(FILE), end).await
+}
+
+async fn enter_by(turns: &'static Turns, path: PathBuf, end: Instant) -> Option<Permit> {
+    let turn = timeout_at(end, turns.one.acquire()).await.ok()?.expect("it is never closed");
+    let lock = match open(path) {
         Ok(file) => {
-            let given_back = *GIVEN_BACK.lock().unwrap_or_else(PoisonError::into_inner);
+            let given_back = *turns.given_back.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(at) = given_back {
                 sleep_until((at + Duration::from_millis(YIELD_MS)).min(end)).await;
             }
@@ -55,7 +70,7 @@ pub(super) async fn enter(end: Instant) -> Option<Permit> {
             None
         }
     };
-    Some(Permit { lock, _turn: turn })
+    Some(Permit { lock, turns, _turn: turn })
 }
 
 /// Another user's file can be read, which is enough to lock it.
@@ -81,6 +96,29 @@ async fn lock(file: File, end: Instant) -> Option<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A process of its own, as far as the gate can tell.
+    fn process() -> &'static Turns {
+        Box::leak(Box::new(Turns::new()))
+    }
+
+    #[tokio::test]
+    async fn who_loads_page_after_page_lets_another_process_in_between() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lock");
+        let (eager, other) = (process(), process());
+        let late = Instant::now() + Duration::from_secs(20);
+        let first = enter_by(eager, path.clone(), late).await.expect("nobody else is there");
+        let mut waiting = tokio::spawn(enter_by(other, path.clone(), late));
+        // It tries its luck more than once.
+        assert!(timeout_at(Instant::now() + Duration::from_millis(2 * TRY_MS), &mut waiting).await.is_err());
+        drop(first);
+        let again = tokio::spawn(enter_by(eager, path, late));
+        let others = waiting.await.expect("no panic").expect("its turn");
+        assert!(!again.is_finished(), "one at a time");
+        drop(others);
+        assert!(again.await.expect("no panic").is_some());
+    }
 
     #[tokio::test]
     async fn a_lock_that_another_process_has_is_waited_for_and_no_longer_than_there_is_time() {

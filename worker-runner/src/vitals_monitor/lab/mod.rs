@@ -25,6 +25,8 @@ pub const LOADS: usize = 3;
 const VISIT_MS: u64 = 60_000;
 /// Time that a first load should have; with less none is begun.
 const FIRST_LOAD_MS: u64 = 8_000;
+/// How long before its end a visit stops to look at the page, so that there is time to collect and to clear up.
+const ENDING_MS: u64 = 7_000;
 /// Visits that may fail before the browser is left alone.
 const FAILURES_MAX: usize = 2;
 /// Further loads as a phone where the machine was not equally fast during the first ones.
@@ -115,7 +117,8 @@ impl<'a> Loader<'a> {
         let longest = &mut self.longest[usize::from(!profile.is_mobile)];
         let left = end.saturating_duration_since(Instant::now());
         // A first load that was fast tells more than our guess; a slow one sets the measure.
-        let least = longest.unwrap_or(Duration::from_millis(FIRST_LOAD_MS));
+        let ending = Duration::from_millis(ENDING_MS);
+        let least = longest.map_or(Duration::from_millis(FIRST_LOAD_MS), |longest| longest + ending);
         if left < least {
             return Err(Shortfall::Time);
         }

@@ -96,11 +96,15 @@ fn is_uneven(loads: &[&PageLoad]) -> bool {
 }
 
 /// The [`LOADS`] loads during which the machine was fastest, in the order in which they were made; all, if there are no
-/// more. What they showed has no say in it.
+/// more. Those that were cut off come last; else what they showed has no say in it.
 fn calmest(loads: &[PageLoad]) -> Vec<&PageLoad> {
     let slowest_moment = |load: &PageLoad| load.machine_seconds[0].max(load.machine_seconds[1]);
+    let is_cut = |load: &PageLoad| load.end != LoadEnd::Quiet;
     let mut by_calm: Vec<usize> = (0..loads.len()).collect();
-    by_calm.sort_by(|one, other| slowest_moment(&loads[*one]).total_cmp(&slowest_moment(&loads[*other])));
+    by_calm.sort_by(|one, other| {
+        let (one, other) = (&loads[*one], &loads[*other]);
+        is_cut(one).cmp(&is_cut(other)).then(slowest_moment(one).total_cmp(&slowest_moment(other)))
+    });
     by_calm.truncate(LOADS);
     by_calm.sort_unstable();
     by_calm.into_iter().map(|at| &loads[at]).collect()

@@ -237,3 +237,14 @@ async fn milliseconds_that_mean_nothing_beside_a_good_value_cost_no_trust() {
     let (lab, _) = played(loads, 1).await;
     assert_eq!(signal(&told(&lab), "vitals.lab_ttfb_ms").quality, 0.9);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_was_cut_off_does_not_count_where_there_are_enough_others() {
+    let mut loads = six([3_000.0; 6]);
+    loads[0] = Ok(PageLoad { end: LoadEnd::TimeLimit, ..load(100.0) });
+    let (mut lab, _) = played(loads, 5).await;
+    assert_eq!(signal(&told(&lab), "vitals.lab_lcp_ms").quality, 0.32, "cut off, and far apart");
+    lab.add(Profile::MOBILE, load(3_000.0));
+    let lcp = signal(&told(&lab), "vitals.lab_lcp_ms").clone();
+    assert_eq!((lcp.value, lcp.quality), (json!(3_000.0), 0.9));
+}

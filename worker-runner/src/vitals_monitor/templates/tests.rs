@@ -142,7 +142,7 @@ async fn the_plan_says_how_many_pages_and_none_leaves_their_signals_out() {
 #[tokio::test(start_paused = true)]
 async fn where_the_time_ends_the_home_page_is_whole_and_what_is_missing_is_said() {
     let (site, browser) = (site(), browser());
-    let found = measured(&site, &browser, 55, json!({})).await;
+    let found = measured(&site, &browser, 66, json!({})).await;
     assert_eq!(found.status, MeasurementStatus::Ok);
     assert_eq!(signal(&found, "vitals.lab_runs").value, json!(3));
     let missing = signal(&found, "vitals.template_lcp_ms");

@@ -136,3 +136,19 @@ async fn without_a_browser_the_package_is_named() {
         assert!(error.to_string().contains("install the Debian package chromium"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_visit_whose_turn_comes_too_late_for_it_does_not_begin() {
+    let server = Server::with(&[("/", "<script src=/hang></script>"), ("/late", "late")]).await;
+    let chromium = chromium();
+    let first = tokio::spawn({
+        let (chromium, visit) = (chromium.clone(), visit(&server.url("/")));
+        async move { chromium.load(visit).await }
+    });
+    server.asked_for(server::HANG).await;
+    // There would be a second for waiting, and the first one hangs for longer.
+    let timeout = Duration::from_secs(120);
+    let late = Visit { timeout, least: timeout - Duration::from_secs(1), ..visit(&server.url("/late")) };
+    assert_eq!(chromium.load(late).await, Err(BrowserError::Busy));
+    first.abort();
+}
