@@ -131,7 +131,8 @@ impl Acknowledger {
                     self.outage.failed(&error);
                     failures += 1;
                     if let Some(bypass) = &mut bypass {
-                        bypass.deliver(failures).await;
+                        // Apart, because it is rare, and every attempt's task would have room for it.
+                        Box::pin(bypass.deliver(failures)).await;
                     }
                     if Instant::now() >= until {
                         return bypass.is_some_and(|bypass| bypass.delivered());

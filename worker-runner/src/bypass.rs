@@ -20,22 +20,23 @@ const ANSWER_BYTES_MAX: usize = 1_024;
 /// One report's way around the queue.
 pub(crate) struct Bypass<'a> {
     http: &'a dyn Http,
-    /// `None` if the dispatchers have no address, or if the report is too long for their API.
-    request: Option<Request>,
+    job: &'a Job,
+    report: &'a Report,
     delivered: bool,
 }
 
 impl<'a> Bypass<'a> {
-    pub(crate) fn new(http: &'a dyn Http, job: &Job, report: &Report) -> Self {
-        Self { http, request: request(job, report), delivered: false }
+    pub(crate) const fn new(http: &'a dyn Http, job: &'a Job, report: &'a Report) -> Self {
+        Self { http, job, report, delivered: false }
     }
 
     /// Tries to deliver after the `failures`-th failure of the queue, unless it was delivered before.
     pub(crate) async fn deliver(&mut self, failures: u32) {
-        let Some(request) = self.request.as_ref().filter(|_| failures >= QUEUE_FIRST && !self.delivered) else {
+        if failures < QUEUE_FIRST || self.delivered {
             return;
-        };
-        match self.http.send(request.clone()).await {
+        }
+        let Some(request) = request(self.job, self.report) else { return };
+        match self.http.send(request).await {
             Ok(answer) if (200..300).contains(&answer.status) => {
                 self.delivered = true;
                 info!("the queue is away; a dispatcher has the report");
@@ -51,6 +52,7 @@ impl<'a> Bypass<'a> {
     }
 }
 
+/// `None` if the dispatchers have no address, or if the report is too long for their API.
 fn request(job: &Job, report: &Report) -> Option<Request> {
     let callback = job.callback.as_ref()?;
     // The address for results and the one for reports lie beside each other.

@@ -6,14 +6,13 @@
 
 use std::sync::Arc;
 
-use hermes_core::Run;
 use hermes_core::limits::{COMMAND_TRIES, TRANSITION_RUNS_MAX};
 use hermes_core::ports::store::StoreError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::outage::Outage;
-use super::transition::{Input, Lost, Reply};
+use super::transition::{Input, Lost, Outcome, Reply};
 use super::{CommandError, Shared};
 
 pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::Receiver<Input>, shutdown: CancellationToken) {
@@ -66,7 +65,7 @@ impl Shared {
         inputs: &[Input],
         outage: &mut Outage,
         shutdown: &CancellationToken,
-    ) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
+    ) -> Result<Vec<Outcome>, StoreError> {
         let mut lost: Option<Lost> = None;
         let mut tried = 1;
         loop {
@@ -85,7 +84,7 @@ impl Shared {
     }
 }
 
-fn answer(inputs: Vec<Input>, outcomes: Vec<Result<Run, CommandError>>) {
+fn answer(inputs: Vec<Input>, outcomes: Vec<Outcome>) {
     for (input, outcome) in inputs.into_iter().zip(outcomes) {
         match input.reply {
             Reply::None => {}

@@ -217,7 +217,8 @@ impl Engine {
         if self.commands.send(input).await.is_err() {
             return Err(CommandError::Unavailable(STOPPING.to_owned()));
         }
-        answer.await.unwrap_or_else(|_| Err(CommandError::Unavailable(STOPPING.to_owned())))
+        let outcome = answer.await.unwrap_or_else(|_| Err(CommandError::Unavailable(STOPPING.to_owned())));
+        outcome.map(Arc::unwrap_or_clone)
     }
 
     /// Returns when a loop has ended although nobody asked it to (it panicked, or the queue was closed). The process

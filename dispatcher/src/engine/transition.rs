@@ -7,6 +7,7 @@
 //! not delivered is found by the reconciler, and a cause that comes again is a no-op.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hermes_core::kbase::{Fact, KbaseEvent, ServiceResult};
@@ -34,7 +35,7 @@ pub(super) enum Reply {
     /// Nobody.
     None,
     /// A client that waits for the durable outcome.
-    Command(oneshot::Sender<Result<Run, CommandError>>),
+    Command(oneshot::Sender<Outcome>),
 }
 
 /// What is to be done for one run once its decision is committed.
@@ -88,7 +89,8 @@ struct Taken {
     written_at: Option<Timestamp>,
 }
 
-type Outcome = Result<Result<Run, CommandError>, StoreError>;
+/// What became of an input: its run as it is now, or why it was refused.
+pub(super) type Outcome = Result<Arc<Run>, CommandError>;
 
 /// Decided runs with what is to be done for them.
 pub(super) type Decided = Vec<(Run, Outbox)>;
@@ -96,7 +98,7 @@ pub(super) type Decided = Vec<(Run, Outbox)>;
 /// A transition that is committed.
 pub(super) struct Applied {
     /// In the order of the inputs.
-    pub(super) outcomes: Vec<Result<Run, CommandError>>,
+    pub(super) outcomes: Vec<Outcome>,
     /// What the queue is still to be told ([`Shared::tell_queue`]).
     pub(super) decided: Decided,
 }
@@ -176,7 +178,7 @@ impl Shared {
         }
         match self.commit(transaction, &mut taken).await {
             Ok(()) => {
-                let outcomes = inputs.iter().map(|input| Ok(taken[&input.run_id].run.clone())).collect();
+                let outcomes = outcomes(inputs, inputs.iter().map(|_| None), &taken);
                 let decided = decided(taken);
                 self.metrics.transition("hot");
                 self.tell_process(&decided, now);
@@ -197,7 +199,7 @@ impl Shared {
     }
 
     /// One input; a refusal by the store is logged and final, so that it cannot come again for ever.
-    async fn apply_alone(&self, input: &Input) -> Outcome {
+    async fn apply_alone(&self, input: &Input) -> Result<Outcome, StoreError> {
         match self.transition_and_tell(std::slice::from_ref(input), &mut None).await {
             Ok(mut outcomes) => Ok(outcomes.remove(0)),
             Err(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. })) => self.refuse(input, &error).await,
@@ -206,7 +208,7 @@ impl Shared {
     }
 
     /// Takes note that the store refuses an input for good.
-    pub(super) async fn refuse(&self, input: &Input, error: &StoreError) -> Outcome {
+    pub(super) async fn refuse(&self, input: &Input, error: &StoreError) -> Result<Outcome, StoreError> {
         self.metrics.refused_inputs.inc();
         error!(run.id = %input.run_id, error = %error, "the store refuses what happened to a run");
         self.settle_refused(input, error).await
@@ -214,7 +216,7 @@ impl Shared {
 
     /// A final report that the store refuses becomes a failure of its service: else the job, which has left the
     /// queue, would be published and executed again and again.
-    async fn settle_refused(&self, input: &Input, refused: &StoreError) -> Outcome {
+    async fn settle_refused(&self, input: &Input, refused: &StoreError) -> Result<Outcome, StoreError> {
         if let Some(event) = without_result(&input.event, refused) {
             let substitute = Input { run_id: input.run_id, event, reply: Reply::None };
             match self.transition_and_tell(std::slice::from_ref(&substitute), &mut None).await {
@@ -231,7 +233,7 @@ impl Shared {
         &self,
         inputs: &[Input],
         lost: &mut Option<Lost>,
-    ) -> Result<Vec<Result<Run, CommandError>>, StoreError> {
+    ) -> Result<Vec<Outcome>, StoreError> {
         let Applied { outcomes, decided } = self.transition(inputs, lost).await?;
         self.tell_queue(&decided).await;
         Ok(outcomes)
@@ -256,11 +258,7 @@ impl Shared {
         let mut taken = take(transaction.as_mut());
         let refused = decide_all(inputs, &mut taken, &unreadable, now);
         let committed = self.commit(transaction, &mut taken).await;
-        let outcome = |(input, refused): (&Input, Option<CommandError>)| match refused {
-            Some(error) => Err(error),
-            None => Ok(taken[&input.run_id].run.clone()),
-        };
-        let outcomes = inputs.iter().zip(refused).map(outcome).collect();
+        let outcomes = outcomes(inputs, refused.into_iter(), &taken);
         let applied = Applied { outcomes, decided: decided(taken) };
         match committed {
             Ok(()) => {
@@ -434,6 +432,20 @@ fn decide_all(
         (None, None) => Some(CommandError::NotFound),
     };
     inputs.iter().map(decide).collect()
+}
+
+/// What became of the inputs, of which some were refused. Those about the same run share it: there may be hundreds.
+fn outcomes(
+    inputs: &[Input],
+    refused: impl Iterator<Item = Option<CommandError>>,
+    taken: &BTreeMap<RunId, Taken>,
+) -> Vec<Outcome> {
+    let mut runs: BTreeMap<RunId, Arc<Run>> = BTreeMap::new();
+    let mut outcome = |(input, refused): (&Input, Option<CommandError>)| match refused {
+        Some(error) => Err(error),
+        None => Ok(runs.entry(input.run_id).or_insert_with(|| Arc::new(taken[&input.run_id].run.clone())).clone()),
+    };
+    inputs.iter().zip(refused).map(&mut outcome).collect()
 }
 
 fn decided(taken: BTreeMap<RunId, Taken>) -> Decided {
