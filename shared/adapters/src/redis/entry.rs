@@ -21,6 +21,11 @@ impl Entry {
         self.fields.iter().find(|(field, _)| field == name.as_bytes()).map(|(_, value)| &value[..])
     }
 
+    /// Bytes of all fields.
+    pub(super) fn bytes(&self) -> usize {
+        self.fields.iter().map(|(_, value)| value.len()).sum()
+    }
+
     /// A field that is text and can be read as `T`.
     pub(super) fn parse<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         std::str::from_utf8(self.field(name)?).ok()?.parse().ok()

@@ -375,9 +375,10 @@ impl<S: Source> Reader<S> {
             let more = if has_room {
                 self.read_command(max - few, None).query_async(connection).await
             } else {
+                let bytes_left = DELIVERY_BYTES_MAX.saturating_sub(entries.iter().map(Entry::bytes).sum());
                 let mut more = redis::cmd("EVAL");
                 more.arg(MORE).arg(1).arg(stream).arg(self.source.group()).arg(&self.core.identity);
-                more.arg(max - few).arg(DELIVERY_BYTES_MAX).arg(DELIVERY_OVERSHOOT_MAX);
+                more.arg(max - few).arg(bytes_left).arg(DELIVERY_OVERSHOOT_MAX);
                 more.query_async(connection).await
             };
             match more {
