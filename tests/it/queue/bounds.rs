@@ -82,6 +82,21 @@ async fn calls(redis: &Redis) -> BTreeMap<String, u64> {
     info.lines().filter_map(line).filter(|(name, _)| !own.contains(&&**name)).collect()
 }
 
+#[tokio::test]
+async fn small_jobs_that_wait_are_taken_in_two_reads_however_many_are_asked_for() {
+    let world = RedisWorld::on(Redis::start_own());
+    let (dispatcher, worker) = (world.queue("d").await, world.queue("w").await);
+    let jobs: Vec<_> = (0..256).map(job).collect();
+    // The group is there, and the worker's connection.
+    dispatcher.publish(&jobs[..1]).await.unwrap();
+    assert_eq!(receive(&worker, 1).await.len(), 1);
+    dispatcher.publish(&jobs[1..]).await.unwrap();
+    world.redis.command(&["CONFIG", "RESETSTAT"]).await;
+    assert_eq!(receive(&worker, 255).await.len(), 255);
+    let calls = calls(&world.redis).await;
+    assert!((2..=3).contains(&calls["xreadgroup"]), "a few, all others, and at most one that waits: {calls:?}");
+}
+
 /// Waiting jobs beside those of the page; `WAITING_JOBS=1000000` makes it a million.
 fn waiting_jobs() -> u64 {
     std::env::var("WAITING_JOBS").map_or(200_000, |text| text.parse().expect("WAITING_JOBS is a number"))
