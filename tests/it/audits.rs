@@ -50,13 +50,14 @@ async fn answer(State((folder, origin)): State<(PathBuf, String)>, request: Requ
     response.body(text.replace("{{origin}}", &origin).into()).expect("header fields are valid")
 }
 
-/// The audits among the signals, under the names that Lighthouse has for them.
+/// The audits among the signals that have an outcome, under the names that Lighthouse has for them.
 fn audits(measurement: &Measurement) -> Audits {
     let named = measurement.signals.iter().filter_map(|one| Some((one.id.strip_prefix("tech.audit_")?, one)));
+    // Those that could not be made have a reason instead of an outcome.
     named
-        .map(|(name, one)| {
+        .filter_map(|(name, one)| {
             let total = one.evidence.as_ref().map_or(0, |evidence| evidence.total);
-            (name.replace('_', "-"), (one.value.as_str().expect("an outcome").to_owned(), total))
+            Some((name.replace('_', "-"), (one.value.as_str()?.to_owned(), total)))
         })
         .collect()
 }
