@@ -55,7 +55,8 @@ pub(super) fn blocking_ms(load: &PageLoad) -> Option<f64> {
         let end = task.at_ms + task.duration_ms;
         (end - task.at_ms.max(fcp) - TASK_MS).max(0.0)
     });
-    Some(parts.sum())
+    // A sum of nothing is -0.0.
+    Some(parts.sum::<f64>() + 0.0)
 }
 
 /// What the time until the largest contentful paint went into (web-vitals, attribution of `onLCP`).
@@ -182,6 +183,8 @@ mod tests {
         };
         assert_eq!(blocking_ms(&load), Some(50.0 + 30.0));
         assert_eq!(blocking_ms(&PageLoad::default()), None);
+        let free = blocking_ms(&PageLoad { long_tasks: Vec::new(), ..load }).expect("it was painted");
+        assert_eq!(serde_json::json!(free).to_string(), "0.0");
     }
 
     #[test]
