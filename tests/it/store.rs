@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it must be")]
 
 mod memory;
+mod partitions;
 mod postgres;
 mod sqlite;

@@ -65,11 +65,17 @@ $copy$;
 DROP TABLE copies;
 ";
 
+/// A new database has one part of the log for all of the past, and that is empty: gives it one for each week instead, as a
+/// database has that grew old.
+const WEEKS: &str = "DROP TABLE kbase_log_first;
+    SELECT count(*) FROM kbase_log_add_weeks(now() - interval '30 days', now())";
+
 /// Loads `count` settled runs.
 pub(super) async fn load(system: &System, plan: &Plan, count: usize) -> anyhow::Result<()> {
     let (postgres, _) = system.stores.as_ref().context("history is loaded into a private Postgres only")?;
     let (original, _) = latency::one(&mut Connection::to(&system.servers[0])?, plan, 0).await?;
     let website = website_of(postgres, original).await?;
+    postgres.query(WEEKS).await?;
     for from in (0..count).step_by(CHUNK) {
         let to = (from + CHUNK).min(count) - 1;
         let values = [("%run%", original.to_string()), ("%website%", website.clone()), ("%from%", from.to_string())];

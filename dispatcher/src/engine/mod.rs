@@ -2,7 +2,8 @@
 //! killed dispatcher leaves nothing behind that another one, or the next start, does not pick up from the store.
 //!
 //! Four loops, each of which may run in any number of dispatchers at once: accept submissions, apply commands, apply
-//! what workers report, wake runs that are due; a fifth reconciles store and queue, a sixth judges what is stored.
+//! what workers report, wake runs that are due; a fifth reconciles store and queue, a sixth judges what is stored, a seventh
+//! keeps the store in order.
 //!
 //! The order of everything that it does follows from the order of what happens to it and from [`EngineParts::entropy`]:
 //! maps are ordered and selects are biased, so that a simulation with a seed can be replayed.
@@ -22,6 +23,7 @@ mod reports;
 mod synthesis;
 mod timers;
 mod transition;
+mod upkeep;
 mod watch;
 
 use std::sync::Arc;
@@ -182,6 +184,7 @@ impl Engine {
         watched("timers", tokio::spawn(timers::run(shared.clone(), shutdown.clone())));
         watched("reconcile", tokio::spawn(reconcile::run(shared.clone(), shutdown.clone())));
         watched("audit", tokio::spawn(audit::run(shared.clone(), shutdown.clone())));
+        watched("upkeep", tokio::spawn(upkeep::run(shared.clone(), shutdown.clone())));
         Ok(Self { shared, submissions, commands })
     }
 

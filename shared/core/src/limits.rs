@@ -142,6 +142,9 @@ pub const AUDIT_TRIES: u32 = 8;
 /// Bytes of a violation's description.
 pub const AUDIT_DETAIL_BYTES_MAX: usize = 512;
 
+/// A dispatcher looks after the store this often: room for what comes, and what is to be removed.
+pub const UPKEEP_EVERY_MS: u64 = 10 * 60 * 1_000;
+
 /// The part of a run of `duration_ms` that is kept for synthesis.
 #[must_use]
 pub const fn synthesis_reserve_ms(duration_ms: u64) -> u64 {

@@ -14,18 +14,23 @@ use hermes_tests::conformance::store::{
 };
 use hermes_tests::harness::postgres::{Server, database, empty_database};
 
-struct PostgresWorld {
-    url: String,
+pub(super) struct PostgresWorld {
+    pub(super) url: String,
     store: Mutex<Arc<Postgres>>,
 }
 
-fn options() -> PostgresOptions {
+pub(super) fn options() -> PostgresOptions {
     PostgresOptions { connections: 8, ..PostgresOptions::default() }
 }
 
 impl PostgresWorld {
-    fn postgres(&self) -> Arc<Postgres> {
+    pub(super) fn postgres(&self) -> Arc<Postgres> {
         Arc::clone(&self.store.lock().unwrap())
+    }
+
+    pub(super) async fn at(url: String) -> Self {
+        let store = Postgres::connect(&url, options()).await.unwrap();
+        Self { url, store: Mutex::new(Arc::new(store)) }
     }
 
     async fn connection(&self) -> PgConnection {
@@ -36,9 +41,7 @@ impl PostgresWorld {
 #[async_trait]
 impl StoreWorld for PostgresWorld {
     async fn fresh() -> Self {
-        let url = database().await;
-        let store = Postgres::connect(&url, options()).await.unwrap();
-        Self { url, store: Mutex::new(Arc::new(store)) }
+        Self::at(database().await).await
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -249,13 +252,22 @@ async fn every_query_of_the_engine_has_an_index() {
             "SELECT run_id FROM runs WHERE settled_status = 'failed' ORDER BY run_id DESC LIMIT 10",
             "runs_settled_status",
         ),
-        ("SELECT * FROM kbase_events WHERE run_id = 'r' ORDER BY created_at", "kbase_log_pkey"),
-        ("SELECT * FROM kbase_log ORDER BY created_at DESC FETCH FIRST 10 ROWS WITH TIES", "kbase_log_created_at"),
+        ("SELECT * FROM kbase_events WHERE run_id = 'r' ORDER BY created_at", "kbase_log_default_pkey"),
+        (
+            "SELECT * FROM kbase_log ORDER BY created_at DESC FETCH FIRST 10 ROWS WITH TIES",
+            "kbase_log_first_created_at",
+        ),
         (
             "SELECT * FROM kbase_events WHERE website_id = 's' AND service = 'hermes' AND type = 'run_status'
              ORDER BY created_at DESC",
-            "kbase_log_of_a_website",
+            "kbase_log_first_of_a_website",
         ),
+        (
+            "SELECT run_id FROM runs WHERE website_id = 's' AND settled_at IS NOT NULL
+             ORDER BY settled_at DESC, run_id DESC LIMIT 1",
+            "runs_settled_of_a_website",
+        ),
+        ("SELECT run_id FROM runs WHERE website_id = 's' AND settled_at IS NULL AND revision > 1", "runs_reopened"),
     ];
     for (query, index) in queries {
         // tables are too small here for the planner to prefer an index

@@ -81,7 +81,8 @@ impl Inner {
             "SELECT pg_index.indexrelid::regclass::text FROM pg_index
              JOIN pg_class ON pg_class.oid = pg_index.indexrelid
              WHERE relam = (SELECT oid FROM pg_am WHERE amname = 'btree')
-               AND indrelid = ANY (ARRAY['instance', 'plans', 'plan_versions', 'runs', 'kbase_log']::regclass[])",
+               AND (indrelid = ANY (ARRAY['instance', 'plans', 'plan_versions', 'runs']::regclass[])
+                    OR indrelid IN (SELECT relid FROM pg_partition_tree('kbase_log') WHERE isleaf))",
         )
         .fetch_all(&pool)
         .await

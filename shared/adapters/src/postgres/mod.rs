@@ -10,6 +10,8 @@ mod clock;
 mod connect;
 mod error;
 mod log;
+mod partitions;
+mod previous;
 mod read;
 mod server;
 mod transaction;
@@ -208,6 +210,10 @@ impl Store for Postgres {
 
     async fn callback_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.inner.link.within(self.inner.callback_key(fresh)).await
+    }
+
+    async fn make_room(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.link.within(self.inner.make_room()).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hermes_core::kbase::KbaseEvent;
-use hermes_core::ports::store::{EventFilter, PreviousOf, RunFilter, RunListing, StoreError, StoredPlan};
-use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
+use hermes_core::ports::store::{EventFilter, RunFilter, RunListing, StoreError, StoredPlan};
+use hermes_core::{EventId, Plan, PlanId, Run, RunId, Timestamp};
 use sqlx::postgres::PgExecutor;
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder};
 
-use super::log::{COLUMNS, LogRow, events_of, is_diagnosis};
+use super::log::{COLUMNS, LogRow, events_of};
 use super::{Inner, error};
 use crate::store::{PlanRow, Restored, RunRow, StoredTime, VersionRow, count, listing, number};
 
@@ -21,18 +21,23 @@ pub(super) async fn events(executor: impl PgExecutor<'_>, wanted: &[EventId]) ->
     }
     let runs: Vec<String> = wanted.iter().map(|id| id.run_id.to_string()).collect();
     let numbers: Vec<i64> = wanted.iter().map(|id| number(id.seq)).collect();
+    let (first, last) = (runs.iter().min().cloned(), runs.iter().max().cloned());
     let rows: Vec<LogRow> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT {COLUMNS} FROM kbase_log WHERE (run_id, first_seq) IN (
              SELECT batch.run_id, batch.first_seq FROM UNNEST($1::text[], $2::bigint[]) AS wanted (run_id, seq)
              CROSS JOIN LATERAL (
+                 -- the span is known before the statement begins: parts of the log outside of it are not opened
                  SELECT run_id, first_seq, last_seq FROM kbase_log
-                 WHERE run_id = wanted.run_id AND first_seq <= wanted.seq ORDER BY first_seq DESC LIMIT 1
+                 WHERE run_id = wanted.run_id AND run_id BETWEEN $3 AND $4 AND first_seq <= wanted.seq
+                 ORDER BY first_seq DESC LIMIT 1
              ) AS batch
              WHERE batch.last_seq >= wanted.seq
-         )"
+         ) AND run_id BETWEEN $3 AND $4"
     )))
     .bind(runs)
     .bind(numbers)
+    .bind(first)
+    .bind(last)
     .fetch_all(executor)
     .await
     .map_err(error::of)?;
@@ -40,49 +45,6 @@ pub(super) async fn events(executor: impl PgExecutor<'_>, wanted: &[EventId]) ->
     let mut events = events_of(rows)?;
     events.retain(|event| wanted.contains(&event.event_id));
     Ok(events)
-}
-
-/// The newest diagnosis of each website by another run than the one given.
-pub(super) async fn previous_diagnoses(
-    executor: impl PgExecutor<'_>,
-    of: &[PreviousOf],
-) -> Result<Vec<(RunId, Json)>, StoreError> {
-    if of.is_empty() {
-        return Ok(Vec::new());
-    }
-    #[derive(sqlx::FromRow)]
-    struct Newest {
-        asked: String,
-        #[sqlx(flatten)]
-        row: LogRow,
-    }
-    let runs: Vec<String> = of.iter().map(|of| of.run_id.to_string()).collect();
-    let websites: Vec<String> = of.iter().map(|of| of.website_id.as_str().to_owned()).collect();
-    let before: Vec<Option<StoredTime>> = of.iter().map(|of| of.before.map(StoredTime::exact)).collect();
-    let rows: Vec<Newest> = sqlx::query_as(AssertSqlSafe(format!(
-        "SELECT asked.run_id AS asked, newest.*
-         FROM UNNEST($1::text[], $2::text[], $3::timestamptz[]) AS asked (run_id, website_id, before)
-         CROSS JOIN LATERAL (
-             SELECT {COLUMNS} FROM kbase_log
-             WHERE website_id = asked.website_id AND diagnosed AND run_id <> asked.run_id
-               AND created_at < COALESCE(asked.before, 'infinity')
-             ORDER BY created_at DESC, run_id DESC, first_seq DESC
-             LIMIT 1
-         ) AS newest"
-    )))
-    .bind(runs)
-    .bind(websites)
-    .bind(before)
-    .fetch_all(executor)
-    .await
-    .map_err(error::of)?;
-    let mut diagnoses = Vec::with_capacity(rows.len());
-    for Newest { asked, row } in rows {
-        let asked: RunId = asked.parse().map_err(|error| StoreError::Defect(format!("{asked}: {error}")))?;
-        let diagnosis = row.into_events()?.into_iter().rfind(is_diagnosis);
-        diagnoses.extend(diagnosis.map(|event| (asked, event.payload)));
-    }
-    Ok(diagnoses)
 }
 
 impl Inner {

@@ -9,7 +9,7 @@ use hermes_core::ports::store::{Change, Claim, Committed, PreviousOf, StoreError
 use hermes_core::{EventId, Json, Plan, Run, RunId, Timestamp};
 use sqlx::postgres::PgConnection;
 
-use super::{Inner, error, read, write};
+use super::{Inner, error, previous, read, write};
 use crate::store::{Batch, Restored, RunRow, StoredTime, count};
 
 type Write = sqlx::Transaction<'static, sqlx::Postgres>;
@@ -143,11 +143,14 @@ impl Transaction for Taken {
     }
 
     async fn previous_diagnoses(&mut self, of: &[PreviousOf]) -> Result<Vec<(RunId, Json)>, StoreError> {
-        let link = &self.store.link;
-        match &mut self.write {
-            Some(write) => link.within(read::previous_diagnoses(&mut **write, of)).await,
-            None => link.within(read::previous_diagnoses(&link.pool(), of)).await,
-        }
+        let store = &self.store;
+        let diagnoses = async {
+            match &mut self.write {
+                Some(write) => previous::diagnoses(write, of).await,
+                None => previous::diagnoses(&mut *store.link.pool().acquire().await.map_err(error::of)?, of).await,
+            }
+        };
+        store.link.within(diagnoses).await
     }
 
     async fn commit(self: Box<Self>, changes: Vec<Change>) -> Result<Vec<Committed>, StoreError> {

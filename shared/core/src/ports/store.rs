@@ -258,6 +258,13 @@ pub trait Store: Send + Sync {
     /// there is none yet; all dispatchers of one store get the same.
     async fn callback_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
 
+    /// Makes room for what the next weeks bring, where a store keeps its log by time; gives what was made, for people to
+    /// read. It can be repeated, also by several processes at once. If it does not happen nothing is refused or lost:
+    /// what is written then cannot be removed as quickly. A store that keeps everything in one place does nothing.
+    async fn make_room(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }
