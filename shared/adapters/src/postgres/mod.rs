@@ -9,7 +9,6 @@ mod audit;
 mod clock;
 mod connect;
 mod error;
-mod log;
 mod partitions;
 mod previous;
 mod read;

@@ -9,8 +9,8 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
 use super::error;
-use super::log::{COLUMNS, LogRow, is_diagnosis};
-use crate::store::StoredTime;
+use super::read::COLUMNS;
+use crate::store::{LogRow, StoredTime, is_diagnosis};
 
 /// A diagnosis that is younger than this, beside the run that asks, is found with one statement: most are.
 const RECENT_MS: u64 = 8 * 24 * 60 * 60 * 1_000;

@@ -10,9 +10,14 @@ use hermes_core::{EventId, Plan, PlanId, Run, RunId, Timestamp};
 use sqlx::postgres::PgExecutor;
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder};
 
-use super::log::{COLUMNS, LogRow, events_of};
 use super::{Inner, error};
-use crate::store::{PlanRow, Restored, RunRow, StoredTime, VersionRow, count, listing, number};
+use crate::store::{
+    LogRow, Newest, NewestRows, PlanRow, Restored, RunRow, StoredTime, VersionRow, count, events_of, listing, number,
+};
+
+/// The columns of a [`LogRow`].
+pub(super) const COLUMNS: &str =
+    "run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads::text AS heads, payloads::text AS payloads";
 
 /// Events by identity.
 pub(super) async fn events(executor: impl PgExecutor<'_>, wanted: &[EventId]) -> Result<Vec<KbaseEvent>, StoreError> {
@@ -211,36 +216,14 @@ impl Inner {
         before: Option<(Timestamp, EventId)>,
         limit: usize,
     ) -> Result<Vec<KbaseEvent>, StoreError> {
-        let place = |at: Timestamp, id: EventId| (StoredTime::of_event(at, id.seq), id.seq, id.run_id);
-        let before = before.map(|(at, id)| place(at, id));
-        let is_wanted = |event: &KbaseEvent| {
-            filter.service.as_ref().is_none_or(|service| event.service == *service)
-                && filter.kind.as_ref().is_none_or(|kind| event.kind == *kind)
-                && before.is_none_or(|before| place(event.created_at, event.event_id) < before)
-        };
-        let mut found = Vec::new();
-        let mut up_to = before.map(|(at, ..)| at.timestamp());
-        while found.len() < limit {
-            let rows = self.newest_log(filter, up_to, count(limit)).await?;
-            let Some(oldest) = rows.last().map(|row| row.created_at.timestamp()) else { break };
-            // whatever happened in one millisecond was read together
-            up_to = Some(oldest.minus_ms(1));
-            let mut events = events_of(rows)?;
-            events.retain(is_wanted);
-            events.sort_by_key(|event| std::cmp::Reverse(place(event.created_at, event.event_id)));
-            found.extend(events);
+        let mut newest = Newest::of(filter, before, limit);
+        while let Some(page) = newest.next() {
+            newest.add(self.newest_log(filter, page).await?)?;
         }
-        found.truncate(limit);
-        Ok(found)
+        Ok(newest.into_events())
     }
 
-    /// Rows of the log, newest first, at least this many if there are; whole milliseconds.
-    async fn newest_log(
-        &self,
-        filter: &EventFilter,
-        up_to: Option<Timestamp>,
-        least: i64,
-    ) -> Result<Vec<LogRow>, StoreError> {
+    async fn newest_log(&self, filter: &EventFilter, page: NewestRows) -> Result<Vec<LogRow>, StoreError> {
         let mut query = QueryBuilder::<Postgres>::new(format!("SELECT {COLUMNS} FROM kbase_log WHERE true"));
         if let Some(website_id) = &filter.website_id {
             query.push(" AND website_id = ").push_bind(website_id.as_str());
@@ -248,10 +231,10 @@ impl Inner {
         if let Some(run_id) = filter.run_id {
             query.push(" AND run_id = ").push_bind(run_id.to_string());
         }
-        if let Some(up_to) = up_to {
+        if let Some(up_to) = page.up_to {
             query.push(" AND created_at <= ").push_bind(StoredTime::exact(up_to));
         }
-        query.push(" ORDER BY created_at DESC FETCH FIRST ").push_bind(least).push(" ROWS WITH TIES");
+        query.push(" ORDER BY created_at DESC FETCH FIRST ").push_bind(count(page.least)).push(" ROWS WITH TIES");
         query.build_query_as().fetch_all(&self.link.lists()).await.map_err(error::of)
     }
 

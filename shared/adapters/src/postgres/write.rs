@@ -6,14 +6,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use hermes_core::ports::store::StoreError;
-use hermes_core::{Json, Plan, RunId};
+use hermes_core::{Plan, RunId};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 
-use super::log::LogRow;
 use super::{Inner, error};
-use crate::store::{Accept, Owner, StoredTime, Update, number};
+use crate::store::{Accept, Heads, LogRow, Owner, StoredTime, Update, number, text};
 
 /// The SQLSTATE by which a statement says that a fence did not hold; see the function `refuse_stale_run`.
 const STALE: &str = "HR409";
@@ -47,7 +46,7 @@ pub(super) async fn update(connection: &mut PgConnection, updates: &[Update]) ->
              SELECT min(run_id) FROM UNNEST($9) AS wanted (run_id) WHERE run_id NOT IN (SELECT run_id FROM updated)
          )) END",
     );
-    bind_log(statement, updates.iter().flat_map(|update| LogRow::of(&update.events)))
+    bind_log(statement, updates.iter().flat_map(|update| LogRow::of(&update.events, Heads::Named)))
         .bind(states().map(|state| state.run_id.to_string()).collect::<Vec<_>>())
         .bind(updates.iter().map(|update| number(update.taken_seq)).collect::<Vec<_>>())
         .bind(states().map(|state| state.status.as_str()).collect::<Vec<_>>())
@@ -155,7 +154,7 @@ pub(super) async fn insert(connection: &mut PgConnection, accepts: &[Accept]) ->
          -- the statement does not see its own rows: these were there before
          UNION ALL SELECT refuse_stale_run(run_id)::text FROM runs WHERE run_id = ANY ($9)",
     );
-    let inserted = bind_log(statement, accepts.iter().flat_map(|accept| LogRow::of(&accept.events)))
+    let inserted = bind_log(statement, accepts.iter().flat_map(|accept| LogRow::of(&accept.events, Heads::Named)))
         .bind(states().map(|state| state.run_id.to_string()).collect::<Vec<_>>())
         .bind(states().map(|state| state.website_id.as_str()).collect::<Vec<_>>())
         .bind(states().map(|state| state.domain.as_str()).collect::<Vec<_>>())
@@ -198,10 +197,6 @@ pub(super) async fn owners(
 
 fn unreadable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Defect(error.to_string())
-}
-
-fn text<T: serde::Serialize>(value: &T) -> String {
-    Json::of(value).get().to_owned()
 }
 
 /// A revision as the database counts it; people press the button far fewer times.

@@ -32,7 +32,7 @@ impl Inner {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
-            "SELECT DISTINCT run_id FROM kbase_events AS event
+            "SELECT DISTINCT run_id FROM kbase_log AS event
              WHERE run_id > ?1 AND (?2 IS NULL OR run_id <= ?2)
                AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.run_id = event.run_id)
              ORDER BY run_id LIMIT ?3",

@@ -10,6 +10,7 @@ mod error;
 mod lock;
 mod read;
 mod transaction;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -74,8 +75,12 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // what a statement of many rows keeps until it ends: a file for each would cost more than the statement
+            .pragma("temp_store", "memory")
             .busy_timeout(WAIT);
-        let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        // a batch gives its rows back in one go
+        let writing = options.clone().row_buffer_size(write::ROWS_MAX + 1);
+        let writer = pool(1).connect_with(writing).await.map_err(failed)?;
         let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await.map_err(failed)?;
         check_version(&version)?;
         MIGRATIONS.run(&writer).await.map_err(|error| match error {
@@ -152,7 +157,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 /// A clock that does not go back behind what was recorded.
 async fn clock_of(connections: &SqlitePool) -> Result<clock::Clock, sqlx::Error> {
     let newest: Option<StoredTime> =
-        sqlx::query_scalar("SELECT created_at FROM kbase_events ORDER BY created_at DESC LIMIT 1")
+        sqlx::query_scalar("SELECT created_at FROM kbase_log ORDER BY created_at DESC LIMIT 1")
             .fetch_optional(connections)
             .await?;
     Ok(clock::Clock::after(newest.map_or(Timestamp::EPOCH, StoredTime::timestamp)))

@@ -6,10 +6,16 @@ use std::sync::Arc;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{EventFilter, PreviousOf, RunFilter, RunListing, StoreError, StoredPlan};
 use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
-use sqlx::{QueryBuilder, Sqlite, SqliteExecutor};
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteExecutor};
 
 use super::{Inner, error};
-use crate::store::{EventRow, PlanRow, PreviousRow, Restored, RunRow, StoredTime, VersionRow, count, listing, number};
+use crate::store::{
+    LogRow, Newest, NewestRows, PlanRow, Restored, RunRow, StoredTime, VersionRow, count, events_of, is_diagnosis,
+    listing, number, text,
+};
+
+/// The columns of a [`LogRow`].
+const COLUMNS: &str = "run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads, payloads";
 
 /// Events by identity.
 pub(super) async fn events(
@@ -19,18 +25,24 @@ pub(super) async fn events(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let wanted: Vec<(String, u64)> = wanted.iter().map(|id| (id.run_id.to_string(), id.seq)).collect();
-    let rows: Vec<EventRow> = sqlx::query_as(
-        // json_each has a column `type`, too
-        "SELECT website_id, run_id, seq, service, kbase_events.type AS kind, payload, created_at
-         FROM json_each(?) AS wanted
-         CROSS JOIN kbase_events ON run_id = wanted.value ->> 0 AND seq = wanted.value ->> 1",
-    )
-    .bind(Json::of(&wanted).get().to_owned())
+    let places: Vec<(String, u64)> = wanted.iter().map(|id| (id.run_id.to_string(), id.seq)).collect();
+    let rows: Vec<LogRow> = sqlx::query_as(AssertSqlSafe(format!(
+        // the row of an event is the last one that does not begin behind it
+        "SELECT {COLUMNS} FROM (
+             SELECT DISTINCT value ->> 0 AS wanted_run, (
+                 SELECT max(first_seq) FROM kbase_log WHERE run_id = value ->> 0 AND first_seq <= value ->> 1
+             ) AS wanted_seq
+             FROM json_each(?)
+         ) CROSS JOIN kbase_log ON run_id = wanted_run AND first_seq = wanted_seq"
+    )))
+    .bind(text(&places))
     .fetch_all(executor)
     .await
     .map_err(error::of)?;
-    rows.into_iter().map(EventRow::into_event).collect()
+    let wanted: HashSet<&EventId> = wanted.iter().collect();
+    let mut events = events_of(rows)?;
+    events.retain(|event| wanted.contains(&event.event_id));
+    Ok(events)
 }
 
 /// The newest diagnosis of each website by another run than the one given.
@@ -41,25 +53,34 @@ pub(super) async fn previous_diagnoses(
     if of.is_empty() {
         return Ok(Vec::new());
     }
-    // As text, a millisecond comes after all its events.
-    let before = |of: &PreviousOf| of.before.map(|at| at.minus_ms(1));
-    let asked: Vec<_> = of.iter().map(|of| (of.run_id, &of.website_id, before(of))).collect();
-    let rows: Vec<PreviousRow> = sqlx::query_as(
-        "SELECT run_id, payload FROM (
-             SELECT asked.value ->> 0 AS run_id,
-                    (SELECT payload FROM kbase_events
-                     WHERE website_id = asked.value ->> 1 AND service = 'hermes' AND type = 'diagnosis'
-                       AND run_id <> asked.value ->> 0 AND created_at <= coalesce(asked.value ->> 2, 'end')
-                     ORDER BY created_at DESC, run_id DESC
-                     LIMIT 1) AS payload
-             FROM json_each(?) AS asked
-         ) WHERE payload IS NOT NULL",
-    )
-    .bind(Json::of(&asked).get().to_owned())
+    #[derive(sqlx::FromRow)]
+    struct Found {
+        asked: String,
+        #[sqlx(flatten)]
+        row: LogRow,
+    }
+    let asked: Vec<_> = of.iter().map(|of| (of.run_id, &of.website_id, of.before)).collect();
+    let rows: Vec<Found> = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT asked.value ->> 0 AS asked, {COLUMNS} FROM json_each(?) AS asked
+         CROSS JOIN kbase_log ON kbase_log.rowid = (
+             SELECT rowid FROM kbase_log
+             WHERE website_id = asked.value ->> 1 AND diagnosed AND run_id <> asked.value ->> 0
+               AND created_at < coalesce(asked.value ->> 2, 'end')
+             ORDER BY created_at DESC, run_id DESC, first_seq DESC
+             LIMIT 1
+         )"
+    )))
+    .bind(text(&asked))
     .fetch_all(executor)
     .await
     .map_err(error::of)?;
-    rows.into_iter().map(PreviousRow::into_previous).collect()
+    let mut diagnoses = Vec::with_capacity(rows.len());
+    for Found { asked, row } in rows {
+        let asked: RunId = asked.parse().map_err(|error| StoreError::Defect(format!("{asked}: {error}")))?;
+        let diagnosis = row.into_events()?.into_iter().rfind(is_diagnosis);
+        diagnoses.extend(diagnosis.map(|event| (asked, event.payload)));
+    }
+    Ok(diagnoses)
 }
 
 impl Inner {
@@ -118,6 +139,7 @@ impl Inner {
     ) -> Result<Vec<RunListing>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT run_id, plan_hash, last_seq, state FROM runs WHERE true");
         if let Some(status) = filter.status {
+            query.push(if status.is_settled() { " AND settled_at IS NOT NULL" } else { " AND wake_at IS NOT NULL" });
             query.push(" AND status = ").push_bind(status.as_str());
         }
         if let Some(plan_id) = &filter.plan_id {
@@ -178,17 +200,16 @@ impl Inner {
     }
 
     pub(super) async fn run_events(&self, id: RunId, after: u64, limit: usize) -> Result<Vec<KbaseEvent>, StoreError> {
-        let rows: Vec<EventRow> = sqlx::query_as(
-            "SELECT website_id, run_id, seq, service, type AS kind, payload, created_at FROM kbase_events
-             WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?",
-        )
+        let rows: Vec<LogRow> = sqlx::query_as(AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM kbase_log WHERE run_id = ? AND last_seq > ? ORDER BY first_seq LIMIT ?"
+        )))
         .bind(id.to_string())
         .bind(number(after))
         .bind(count(limit))
         .fetch_all(&self.readers)
         .await
         .map_err(error::of)?;
-        rows.into_iter().map(EventRow::into_event).collect()
+        Ok(events_of(rows)?.into_iter().filter(|event| event.seq > after).take(limit).collect())
     }
 
     pub(super) async fn kbase(
@@ -197,29 +218,34 @@ impl Inner {
         before: Option<(Timestamp, EventId)>,
         limit: usize,
     ) -> Result<Vec<KbaseEvent>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT website_id, run_id, seq, service, type AS kind, payload, created_at FROM kbase_events WHERE true",
-        );
-        if let Some(website_id) = &filter.website_id {
-            query.push(" AND website_id = ").push_bind(website_id.as_str());
+        let mut newest = Newest::of(filter, before, limit);
+        while let Some(page) = newest.next() {
+            newest.add(self.newest_log(filter, page).await?)?;
         }
-        if let Some(run_id) = filter.run_id {
-            query.push(" AND run_id = ").push_bind(run_id.to_string());
-        }
-        if let Some(service) = &filter.service {
-            query.push(" AND service = ").push_bind(service);
-        }
-        if let Some(kind) = &filter.kind {
-            query.push(" AND type = ").push_bind(kind);
-        }
-        if let Some((at, id)) = before {
-            query.push(" AND (created_at, seq, run_id) < (");
-            query.push_bind(StoredTime::of_event(at, id.seq)).push(", ").push_bind(number(id.seq));
-            query.push(", ").push_bind(id.run_id.to_string()).push(")");
-        }
-        query.push(" ORDER BY created_at DESC, seq DESC, run_id DESC LIMIT ").push_bind(count(limit));
-        let rows: Vec<EventRow> = query.build_query_as().fetch_all(&self.readers).await.map_err(error::of)?;
-        rows.into_iter().map(EventRow::into_event).collect()
+        Ok(newest.into_events())
+    }
+
+    async fn newest_log(&self, filter: &EventFilter, page: NewestRows) -> Result<Vec<LogRow>, StoreError> {
+        let those = |query: &mut QueryBuilder<Sqlite>| {
+            query.push(" FROM kbase_log WHERE true");
+            if let Some(website_id) = &filter.website_id {
+                query.push(" AND website_id = ").push_bind(website_id.as_str().to_owned());
+            }
+            if let Some(run_id) = filter.run_id {
+                query.push(" AND run_id = ").push_bind(run_id.to_string());
+            }
+            if let Some(up_to) = page.up_to {
+                query.push(" AND created_at <= ").push_bind(StoredTime::exact(up_to));
+            }
+        };
+        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS}"));
+        those(&mut query);
+        // down to the time of the last row that is wanted: all that happened then
+        query.push(" AND created_at >= coalesce((SELECT created_at");
+        those(&mut query);
+        query.push(" ORDER BY created_at DESC LIMIT 1 OFFSET ").push_bind(count(page.least.saturating_sub(1)));
+        query.push("), '') ORDER BY created_at DESC");
+        query.build_query_as().fetch_all(&self.readers).await.map_err(error::of)
     }
 
     pub(super) async fn put_plan(&self, plan: &Plan) -> Result<StoredPlan, StoreError> {

@@ -1,21 +1,17 @@
 //! The engine's transaction: take runs, commit what was decided.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{Change, Claim, Committed, PreviousOf, StoreError, Transaction};
-use hermes_core::{EventId, Json, Run, RunId, Timestamp};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use hermes_core::{EventId, Json, Plan, Run, RunId, Timestamp};
+use sqlx::{Sqlite, SqliteConnection};
 
-use super::{Inner, error, read};
-use crate::store::{Accept, Batch, Owner, Restored, RunRow, StoredTime, Update, count, number};
+use super::{Inner, error, read, write};
+use crate::store::{Batch, Restored, RunRow, StoredTime, count, text};
 
 type Write = sqlx::Transaction<'static, Sqlite>;
-
-/// Rows of one `INSERT`: a statement has 32,766 parameters at most.
-const INSERT_ROWS: usize = 500;
 
 /// Taken runs, and the write lock; dropping it rolls back.
 pub(super) struct Taken {
@@ -56,7 +52,7 @@ async fn by_id(connection: &mut SqliteConnection, ids: &[RunId]) -> Result<Vec<R
         "SELECT run_id, plan_hash, last_seq, state FROM runs
          WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id",
     )
-    .bind(Json::of(ids).get().to_owned())
+    .bind(text(ids))
     .fetch_all(connection)
     .await
     .map_err(error::of)
@@ -76,7 +72,7 @@ async fn due(
              ORDER BY wake_at, run_id LIMIT ?",
         )
         .bind(StoredTime::exact(now))
-        .bind(Json::of(&store.damaged.ids()).get().to_owned())
+        .bind(text(&store.damaged.ids()))
         .bind(count(limit))
         .fetch_all(&mut *connection)
         .await
@@ -118,140 +114,24 @@ impl Transaction for Taken {
             Some(write) => write,
             None => store.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error::of)?,
         };
-        for update in &batch.updates {
-            write_update(&mut write, update).await?;
+        if !write::update(&mut write, &batch.updates).await? {
+            drop(write);
+            return Err(write::conflict(&store.readers, &batch.updates).await?);
         }
-        let owners = insert(&mut write, &mut batch).await?;
-        append(&mut write, batch.events()).await?;
+        let plans: Vec<Arc<Plan>> = batch.accepts.iter().map(|accept| Arc::clone(accept.run.plan())).collect();
+        write::insert_plans(&store, &mut write, &plans).await?;
+        let inserted = write::insert(&mut write, &batch.accepts).await?;
+        let keys = batch.retain_inserted(&inserted);
+        let owners = write::owners(&mut write, keys).await?;
+        write::append(&mut write, &batch).await?;
         // a run whose id is taken is found here, before anything is committed
-        let plans: Vec<_> = batch.accepts.iter().map(|accept| Arc::clone(accept.run.plan())).collect();
         let outcome = batch.outcome(owners)?;
         write.commit().await.map_err(error::of)?;
-        plans
-            .iter()
-            .filter(|plan| store.plans.get(plan.hash().as_str()).is_none())
-            .for_each(|plan| store.plans.put(plan));
+        for plan in plans {
+            if store.plans.get(plan.hash().as_str()).is_none() {
+                store.plans.put(&plan);
+            }
+        }
         Ok(outcome)
     }
-}
-
-/// Writes a run over the version that was taken.
-async fn write_update(connection: &mut SqliteConnection, update: &Update) -> Result<(), StoreError> {
-    let state = update.run.state();
-    let done = sqlx::query(
-        "UPDATE runs SET status = ?, revision = ?, last_seq = ?, started_at = ?, deadline_at = ?, wake_at = ?,
-                         settled_at = ?, state = ?
-         WHERE run_id = ? AND last_seq = ?",
-    )
-    .bind(state.status.as_str())
-    .bind(i64::from(state.revision))
-    .bind(number(state.last_seq))
-    .bind(StoredTime::exact(state.started_at))
-    .bind(StoredTime::exact(state.deadline_at))
-    .bind(state.wake_at.map(StoredTime::exact))
-    .bind(state.settled_at.map(StoredTime::exact))
-    .bind(Json::of(state).get().to_owned())
-    .bind(state.run_id.to_string())
-    .bind(number(update.taken_seq))
-    .execute(connection)
-    .await
-    .map_err(error::of)?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict(state.run_id)) }
-}
-
-/// Inserts new runs and leaves those in the batch that were inserted. Gives the owners of the keys of the others.
-async fn insert(connection: &mut SqliteConnection, batch: &mut Batch) -> Result<HashMap<String, Owner>, StoreError> {
-    let mut inserted = HashSet::new();
-    let mut plans = HashSet::new();
-    for accept in &batch.accepts {
-        let plan = accept.run.plan();
-        if plans.insert(plan.hash()) {
-            sqlx::query("INSERT INTO plans (hash, frozen) VALUES (?, ?) ON CONFLICT DO NOTHING")
-                .bind(plan.hash().as_str())
-                .bind(plan.frozen())
-                .execute(&mut *connection)
-                .await
-                .map_err(error::of)?;
-        }
-        if insert_run(connection, accept).await? {
-            inserted.insert(accept.run.id());
-        }
-    }
-    let keys = batch.retain_inserted(&inserted);
-    owners(connection, keys).await
-}
-
-/// Whether the run was inserted: neither its key nor its id was there.
-async fn insert_run(connection: &mut SqliteConnection, accept: &Accept) -> Result<bool, StoreError> {
-    let (plan, state) = (accept.run.plan(), accept.run.state());
-    let idempotency = accept.idempotency.as_ref();
-    let done = sqlx::query(
-        "INSERT INTO runs (run_id, website_id, domain, plan_id, plan_hash, status, revision, last_seq, created_at,
-                           started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, state)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(state.run_id.to_string())
-    .bind(state.website_id.as_str())
-    .bind(state.domain.as_str())
-    .bind(plan.id().as_str())
-    .bind(plan.hash().as_str())
-    .bind(state.status.as_str())
-    .bind(i64::from(state.revision))
-    .bind(number(state.last_seq))
-    .bind(StoredTime::exact(state.created_at))
-    .bind(StoredTime::exact(state.started_at))
-    .bind(StoredTime::exact(state.deadline_at))
-    .bind(state.wake_at.map(StoredTime::exact))
-    .bind(state.settled_at.map(StoredTime::exact))
-    .bind(idempotency.map(|idempotency| idempotency.key.as_str()))
-    .bind(idempotency.map(|idempotency| idempotency.request_hash.as_str()))
-    .bind(Json::of(state).get().to_owned())
-    .execute(connection)
-    .await
-    .map_err(error::of)?;
-    Ok(done.rows_affected() == 1)
-}
-
-async fn owners(connection: &mut SqliteConnection, keys: Vec<String>) -> Result<HashMap<String, Owner>, StoreError> {
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT idempotency_key, run_id, request_hash FROM runs
-         WHERE idempotency_key IN (SELECT value FROM json_each(?))",
-    )
-    .bind(Json::of(&keys).get().to_owned())
-    .fetch_all(connection)
-    .await
-    .map_err(error::of)?;
-    rows.into_iter().map(Owner::of_row).collect()
-}
-
-/// Appends events to the log.
-async fn append(
-    connection: &mut SqliteConnection,
-    events: impl Iterator<Item = &KbaseEvent>,
-) -> Result<(), StoreError> {
-    let events: Vec<&KbaseEvent> = events.collect();
-    for rows in events.chunks(INSERT_ROWS) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO kbase_events (website_id, run_id, seq, service, type, payload, created_at) ",
-        );
-        query.push_values(rows, |mut row, event| {
-            row.push_bind(event.website_id.as_str().to_owned())
-                .push_bind(event.run_id.to_string())
-                .push_bind(number(event.seq))
-                .push_bind(event.service.clone())
-                .push_bind(event.kind.clone())
-                .push_bind(event.payload.get().to_owned())
-                .push_bind(StoredTime::of_event(event.created_at, event.seq));
-        });
-        // the text differs with the number of rows: keeping each would fill the statement cache
-        let done = query.build().persistent(false).execute(&mut *connection).await.map_err(error::of)?;
-        if done.rows_affected() != rows.len() as u64 {
-            return Err(StoreError::Defect("not all events were inserted".to_owned()));
-        }
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@
 mod batch;
 mod chosen;
 mod damaged;
+mod log;
 mod open;
 mod plans;
 mod rows;
@@ -15,6 +16,7 @@ pub use open::OpenError;
 
 pub(crate) use batch::{Accept, Batch, Owner, Update};
 pub(crate) use damaged::{Damaged, Restored};
+pub(crate) use log::{Heads, LogRow, Newest, NewestRows, events_of, is_diagnosis, text};
 pub(crate) use plans::PlanCache;
-pub(crate) use rows::{AuditRow, EventRow, PlanRow, PreviousRow, RunRow, VersionRow, count, listing, number};
+pub(crate) use rows::{AuditRow, PlanRow, RunRow, VersionRow, count, listing, number};
 pub(crate) use time::StoredTime;

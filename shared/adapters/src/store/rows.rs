@@ -1,12 +1,10 @@
 //! Rows as the databases give them, and what they mean.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
-use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{RunListing, StoreError, StoredPlan, StoredRun};
 use hermes_core::run::RunState;
-use hermes_core::{EventId, Json, Plan, Run, RunId, Timestamp};
+use hermes_core::{Plan, Run, Timestamp};
 use serde::de::DeserializeOwned;
 
 use super::StoredTime;
@@ -39,18 +37,6 @@ pub(crate) struct AuditRow {
     state: String,
 }
 
-/// A row of `kbase_events`; `kind` is the column `type`.
-#[derive(Debug, sqlx::FromRow)]
-pub(crate) struct EventRow {
-    website_id: String,
-    run_id: String,
-    seq: i64,
-    service: String,
-    kind: String,
-    payload: String,
-    created_at: StoredTime,
-}
-
 /// A row of `plans`.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct PlanRow {
@@ -64,13 +50,6 @@ pub(crate) struct VersionRow {
     pub(crate) hash: String,
     version: i32,
     created_at: StoredTime,
-}
-
-/// The previous diagnosis for a run.
-#[derive(Debug, sqlx::FromRow)]
-pub(crate) struct PreviousRow {
-    run_id: String,
-    payload: String,
 }
 
 fn corrupt(
@@ -89,13 +68,6 @@ fn json<T: DeserializeOwned>(
     text: &str,
 ) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| corrupt(table, column, row, error))
-}
-
-fn parsed<T: FromStr>(table: &'static str, column: &'static str, row: &str, text: &str) -> Result<T, StoreError>
-where
-    T::Err: std::fmt::Display,
-{
-    text.parse().map_err(|error: T::Err| corrupt(table, column, row, error))
 }
 
 /// A number of ours as databases take it. Numbers of events and versions stay far below the limit.
@@ -159,25 +131,6 @@ pub(crate) fn listing(run: &Run) -> RunListing {
     RunListing { summary: run.summary(), created_at: run.state().created_at, revision: run.state().revision }
 }
 
-impl EventRow {
-    pub(crate) fn into_event(self) -> Result<KbaseEvent, StoreError> {
-        const TABLE: &str = "kbase_events";
-        let row = format!("{}/{}", self.run_id, self.seq);
-        let run_id: RunId = parsed(TABLE, "run_id", &row, &self.run_id)?;
-        let seq = u64::try_from(self.seq).map_err(|error| corrupt(TABLE, "seq", &row, error))?;
-        Ok(KbaseEvent {
-            event_id: EventId { run_id, seq },
-            website_id: parsed(TABLE, "website_id", &row, &self.website_id)?,
-            run_id,
-            seq,
-            service: self.service,
-            kind: self.kind,
-            payload: Json::stored(&self.payload).map_err(|error| corrupt(TABLE, "payload", &row, error))?,
-            created_at: self.created_at.timestamp(),
-        })
-    }
-}
-
 impl PlanRow {
     pub(crate) fn into_plan(self) -> Result<Arc<Plan>, StoreError> {
         let plan = Plan::thaw(&self.frozen, &self.hash);
@@ -192,14 +145,5 @@ impl VersionRow {
         let plan = plan.ok_or_else(|| corrupt(TABLE, "hash", &self.hash, "the plan is not stored"))?;
         let version = u32::try_from(self.version).map_err(|error| corrupt(TABLE, "version", &self.hash, error))?;
         Ok(StoredPlan { plan, version, created_at: self.created_at.timestamp() })
-    }
-}
-
-impl PreviousRow {
-    pub(crate) fn into_previous(self) -> Result<(RunId, Json), StoreError> {
-        let run_id = parsed("kbase_events", "run_id", &self.run_id, &self.run_id)?;
-        let payload =
-            Json::stored(&self.payload).map_err(|error| corrupt("kbase_events", "payload", &self.run_id, error))?;
-        Ok((run_id, payload))
     }
 }
