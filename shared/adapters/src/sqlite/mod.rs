@@ -35,6 +35,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// Read-only connections: the API of one laptop.
 const READERS: u32 = 4;
+/// Pages of 4 KiB in the write-ahead log at which they go to the file. A run is written several times in its first moments:
+/// of what is still in the log, the file gets the last version only.
+const CHECKPOINT_PAGES: u32 = 4_000;
 /// How long a statement waits for a lock, and a caller for a connection.
 const WAIT: Duration = Duration::from_secs(10);
 /// The first SQLite without the bug that lets a checkpoint damage the file when it races with a reset of the log.
@@ -77,6 +80,7 @@ impl Sqlite {
             .foreign_keys(true)
             // what a statement of many rows keeps until it ends: a file for each would cost more than the statement
             .pragma("temp_store", "memory")
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
             .busy_timeout(WAIT);
         // a batch gives its rows back in one go
         let writing = options.clone().row_buffer_size(write::ROWS_MAX + 1);

@@ -167,9 +167,9 @@ impl<'de> Deserialize<'de> for Head {
     }
 }
 
-/// A value as JSON.
+/// A value of ours as JSON.
 pub(crate) fn text<T: Serialize + ?Sized>(value: &T) -> String {
-    Json::of(value).get().to_owned()
+    serde_json::to_string(value).expect("own wire types serialise")
 }
 
 /// The newest events that a filter lets through, gathered from pages of rows, newest first.
