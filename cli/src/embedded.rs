@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use hermes_adapters::browser::Chromium;
@@ -47,6 +48,8 @@ pub struct EmbeddedOptions {
     pub http: Arc<dyn Http>,
     /// The rules that diagnoses are made with.
     pub book: Arc<RuleBook>,
+    /// For how long settled runs are kept; `None` for ever.
+    pub retention: Option<Duration>,
 }
 
 /// An all-in-one process while it runs.
@@ -79,6 +82,7 @@ impl Embedded {
             book: options.book,
             entropy: Arc::new(SystemEntropy),
             public_url: options.api.callback_base(address),
+            retention: options.retention,
         };
         let workers = options
             .worker

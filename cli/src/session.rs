@@ -95,7 +95,8 @@ impl Finder {
         let api = Api { listen: ([127, 0, 0, 1], 0).into(), ..self.settings.api.clone() };
         let environment = configured(&self.settings).await?.over(environment());
         let (http, book) = (self.http.clone(), Arc::new(rules(&self.settings)?));
-        let options = EmbeddedOptions { data, api, worker, environment, http, book };
+        let retention = self.settings.retention.settled_runs;
+        let options = EmbeddedOptions { data, api, worker, environment, http, book, retention };
         let embedded = Embedded::start(options).await?;
         let client = Client::new(self.http.clone(), embedded.url());
         Ok(Session { client, embedded: Some(embedded), is_owner: false })

@@ -88,8 +88,10 @@ impl<'a> Auditor<'a> {
             now = self.store.now().await?;
             match self.store.run(run.id()).await {
                 Ok(Some(fresh)) if fresh.state().last_seq != run.state().last_seq => run = fresh,
+                // it was removed, with its events; events without a run are found by themselves
+                Ok(None) => return Ok((Vec::new(), tally)),
                 Err(error) if !is_damage(&error) => return Err(error),
-                Ok(_) | Err(_) => {
+                Ok(Some(_)) | Err(_) => {
                     let last_seq = run.state().last_seq;
                     let longer = format!("the log goes on after event {last_seq}, the last that the run knows of");
                     violations.extend(is_longer.then(|| violation(&run, Invariant::LogIsTheRun, longer)));

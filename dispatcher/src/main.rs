@@ -42,7 +42,8 @@ async fn main() -> anyhow::Result<()> {
     let hosts = if bound.ip().is_loopback() { Hosts::Local } else { Hosts::Any };
     let public_url = settings.api.callback_base(bound);
     let entropy = Arc::new(SystemEntropy);
-    let parts = EngineParts { store, queue: queue.clone(), book, entropy, public_url };
+    let retention = settings.retention.settled_runs;
+    let parts = EngineParts { store, queue: queue.clone(), book, entropy, public_url, retention };
     let ran = hermes_dispatcher::run(parts, listener, hosts, shutdown).await;
     queue.close().await;
     Ok(ran?)

@@ -191,6 +191,7 @@ async fn a_dispatcher_finds_a_violation_in_the_background_and_counts_it_once() {
         book: Arc::new(RuleBook::shipped()),
         entropy: Arc::new(SystemEntropy),
         public_url: None,
+        retention: None,
     };
     let engine = Engine::start(parts, &TaskTracker::new(), CancellationToken::new()).await.expect("it starts");
     let count = |name: &str| -> u64 {

@@ -43,6 +43,7 @@ async fn start(store: &Arc<Sqlite>, queue: &MemoryQueue, tasks: &TaskTracker, sh
         book: Arc::new(RuleBook::shipped()),
         entropy: Arc::new(SystemEntropy),
         public_url: None,
+        retention: None,
     };
     Engine::start(parts, tasks, shutdown.clone()).await.expect("it starts")
 }

@@ -155,6 +155,7 @@ impl Running {
             book: Arc::new(RuleBook::shipped()),
             entropy: Arc::new(SystemEntropy),
             public_url: None,
+            retention: None,
         };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let engine = Engine::start(parts, &tasks, stop.clone()).await.expect("it starts");

@@ -41,6 +41,7 @@ impl Bench {
             book: Arc::new(RuleBook::shipped()),
             entropy: Arc::new(SystemEntropy),
             public_url: None,
+            retention: None,
         };
         let engine = Engine::start(parts, &TaskTracker::new(), CancellationToken::new()).await.expect("it starts");
         Self { _folder: folder, redis, prefix, engine, worker }

@@ -5,4 +5,5 @@
 mod memory;
 mod partitions;
 mod postgres;
+mod retention;
 mod sqlite;

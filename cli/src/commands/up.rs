@@ -23,7 +23,9 @@ pub(super) async fn execute(up: Up, settings: Settings) -> Result<Exit, Failure>
     let http = Arc::new(HttpClient::new().map_err(anyhow::Error::from)?);
     let told_to_stop = signals::shutdown_token().map_err(anyhow::Error::from)?;
     let place = data.display().to_string();
-    let mut embedded = Embedded::start(EmbeddedOptions { data, api, worker, environment, http, book }).await?;
+    let retention = settings.retention.settled_runs;
+    let options = EmbeddedOptions { data, api, worker, environment, http, book, retention };
+    let mut embedded = Embedded::start(options).await?;
     info!(data = place, "Hermes is up at {}", embedded.url());
     let broken = tokio::select! {
         () = told_to_stop.cancelled() => None,

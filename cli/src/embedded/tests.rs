@@ -22,6 +22,7 @@ async fn start(data: &Path, with_workers: bool) -> Session {
         environment: BTreeMap::new(),
         http: http.clone(),
         book: Arc::new(RuleBook::shipped()),
+        retention: None,
     };
     let embedded = Embedded::start(options).await.expect("it starts");
     Session::with(Client::new(http, embedded.url()), embedded)

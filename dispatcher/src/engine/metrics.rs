@@ -33,6 +33,7 @@ pub struct Metrics {
     pub(super) refused_inputs: Counter,
     pub(super) refused_submissions: Counter,
     pub(super) audit_runs: Counter,
+    pub(super) removed_runs: Counter,
     audit_violations: Family<Vec<(String, String)>, Counter>,
     open_runs: Gauge<u64, AtomicU64>,
 }
@@ -54,6 +55,7 @@ impl Metrics {
             refused_inputs: Counter::default(),
             refused_submissions: Counter::default(),
             audit_runs: Counter::default(),
+            removed_runs: Counter::default(),
             audit_violations: Family::default(),
             open_runs: Gauge::default(),
         };
@@ -76,6 +78,7 @@ impl Metrics {
             registry.register("republished_jobs", "Jobs that the queue had lost", metrics.republished_jobs.clone());
             registry.register("publish_failures", "Failed publications", metrics.publish_failures.clone());
             registry.register("synthesis_failures", "Runs without a diagnosis", metrics.synthesis_failures.clone());
+            registry.register("removed_runs", "Old runs that this process removed", metrics.removed_runs.clone());
             registry.register("refused_inputs", "Inputs that the store refused", metrics.refused_inputs.clone());
             registry.register(
                 "refused_submissions",

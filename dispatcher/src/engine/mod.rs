@@ -27,6 +27,7 @@ mod upkeep;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hermes_core::limits::{COMMANDS_WAITING_MAX, REPORTS_LATE_MS, SUBMISSIONS_WAITING_MAX};
 use hermes_core::ports::entropy::Entropy;
@@ -63,6 +64,8 @@ pub struct EngineParts {
     pub entropy: Arc<dyn Entropy>,
     /// Where external workers reach this deployment's API, for results that come later; without it none is offered.
     pub public_url: Option<url::Url>,
+    /// For how long settled runs are kept; `None` for ever.
+    pub retention: Option<Duration>,
 }
 
 /// A handle to the running engine; cheap to clone.
@@ -80,6 +83,7 @@ struct Shared {
     book: Arc<RuleBook>,
     entropy: Arc<dyn Entropy>,
     public_url: Option<url::Url>,
+    retention: Option<Duration>,
     signer: CallbackSigner,
     metrics: Metrics,
     watchers: watch::Watchers,
@@ -167,6 +171,7 @@ impl Engine {
             book: parts.book,
             entropy: parts.entropy,
             public_url: parts.public_url,
+            retention: parts.retention,
             signer: CallbackSigner::new(key),
             metrics: Metrics::new(),
             watchers: watch::Watchers::default(),

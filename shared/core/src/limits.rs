@@ -145,6 +145,13 @@ pub const AUDIT_DETAIL_BYTES_MAX: usize = 512;
 /// A dispatcher looks after the store this often: room for what comes, and what is to be removed.
 pub const UPKEEP_EVERY_MS: u64 = 10 * 60 * 1_000;
 
+/// The shortest time, in days, for which settled runs can be kept.
+pub const RETENTION_DAYS_MIN: u64 = 2;
+/// Old runs that are removed at a time.
+pub const REMOVED_RUNS_MAX: usize = 500;
+/// Pause between two steps of removing, which leaves the store to those who wait for it.
+pub const REMOVE_PAUSE_MS: u64 = 200;
+
 /// The part of a run of `duration_ms` that is kept for synthesis.
 #[must_use]
 pub const fn synthesis_reserve_ms(duration_ms: u64) -> u64 {
@@ -176,6 +183,10 @@ const _: () = {
     assert!(
         TIMER_POLL_MS + OUTAGE_PAUSE_MAX_MS + HEAD_START_MAX_MS + RECONCILE_EVERY_MS < AUDIT_SLACK_MS,
         "what a loop catches up with in its next round is no violation"
+    );
+    assert!(
+        RUN_DURATION_MAX_MS < RETENTION_DAYS_MIN * 86_400_000 && AUDIT_WINDOW_MS < RETENTION_DAYS_MIN * 86_400_000,
+        "what is removed is older than any run that is open, and than what dispatchers judge"
     );
     assert!(16 * RESULT_BYTES_MAX < HOT_BYTES_MAX, "an ordinary run with the largest results still fits");
     assert!(RESULT_BYTES_MAX <= BODY_BYTES_MAX, "a result must fit into the body of a callback");

@@ -16,35 +16,35 @@ use uuid::Uuid;
 
 use super::postgres::{PostgresWorld, options};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-const WEEK_MS: i64 = 7 * DAY_MS;
+pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+pub(super) const WEEK_MS: i64 = 7 * DAY_MS;
 
 /// A run of this time: a UUID version 7.
-fn id_at(at: Timestamp, number: u128) -> RunId {
+pub(super) fn id_at(at: Timestamp, number: u128) -> RunId {
     let ms = u128::try_from(at.as_millis()).unwrap();
     RunId::from_uuid(Uuid::from_u128((ms << 80) | (7 << 76) | (2 << 62) | number))
 }
 
-fn run_at(at: Timestamp, number: u128) -> NewRun {
+pub(super) fn run_at(at: Timestamp, number: u128) -> NewRun {
     NewRun { run_id: id_at(at, number), ..submission(number) }
 }
 
-fn later(at: Timestamp, ms: i64) -> Timestamp {
+pub(super) fn later(at: Timestamp, ms: i64) -> Timestamp {
     Timestamp::from_millis(at.as_millis() + ms)
 }
 
 /// In which part the rows of a run lie.
-async fn part_of(world: &PostgresWorld, id: RunId) -> Vec<String> {
+pub(super) async fn part_of(world: &PostgresWorld, id: RunId) -> Vec<String> {
     world.texts(&format!("SELECT DISTINCT tableoid::regclass::text FROM kbase_log WHERE run_id = '{id}'")).await
 }
 
 /// The part for the week of a time, as the migration names it.
-async fn week_of(world: &PostgresWorld, at: Timestamp) -> String {
+pub(super) async fn week_of(world: &PostgresWorld, at: Timestamp) -> String {
     let sql = "SELECT 'kbase_log_' || to_char(date_trunc('week', '$at'::timestamptz AT TIME ZONE 'UTC'), 'YYYYMMDD')";
     world.texts(&sql.replace("$at", &at.to_string())).await.remove(0)
 }
 
-async fn parts(world: &PostgresWorld) -> Vec<String> {
+pub(super) async fn parts(world: &PostgresWorld) -> Vec<String> {
     world.texts("SELECT relid::regclass::text FROM pg_partition_tree('kbase_log') WHERE isleaf ORDER BY 1").await
 }
 
@@ -55,7 +55,7 @@ async fn forget_weeks(world: &PostgresWorld) {
     }
 }
 
-async fn previous(store: &dyn Store, of: RunId) -> Vec<String> {
+pub(super) async fn previous(store: &dyn Store, of: RunId) -> Vec<String> {
     let (mut transaction, _) = take(store, of).await;
     let asked = PreviousOf { run_id: of, website_id: "site_1".parse().unwrap(), before: None };
     let found = transaction.previous_diagnoses(&[asked]).await.unwrap();

@@ -77,6 +77,7 @@ impl Bench {
             book: Arc::new(RuleBook::shipped()),
             entropy: Arc::new(SystemEntropy),
             public_url: None,
+            retention: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}/api", listener.local_addr().expect("bound"));

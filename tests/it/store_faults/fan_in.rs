@@ -52,6 +52,7 @@ async fn dispatcher(url: &str, queue: &MemoryQueue) -> Engine {
         book: Arc::new(RuleBook::shipped()),
         entropy: Arc::new(SystemEntropy),
         public_url: None,
+        retention: None,
     };
     Engine::start(parts, &TaskTracker::new(), CancellationToken::new()).await.expect("it starts")
 }

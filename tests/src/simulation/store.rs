@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Change, Claim, Committed, EventFilter, PreviousOf, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun,
-    Transaction,
+    Change, Claim, Committed, EventFilter, PreviousOf, Removed, RunFilter, RunListing, Store, StoreError, StoredPlan,
+    StoredRun, Transaction,
 };
 use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
 
@@ -202,6 +202,10 @@ impl Store for SeenStore {
 
     async fn plans(&self) -> Result<Vec<StoredPlan>, StoreError> {
         self.0.on_store(self.store().plans()).await
+    }
+
+    async fn remove_settled(&self, keep: Duration, limit: usize) -> Result<Removed, StoreError> {
+        self.0.on_store(self.store().remove_settled(keep, limit)).await
     }
 
     async fn callback_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {

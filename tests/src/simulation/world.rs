@@ -220,6 +220,7 @@ impl World {
                 book: self.book.clone(),
                 entropy: Arc::new(self.chance.fork()),
                 public_url: Some("http://hermes.invalid/".parse().expect("a URL")),
+                retention: None,
             };
             let started = process.dead.run_until_cancelled(Engine::start(parts, &tasks, stop.clone())).await;
             if let Some(Ok(engine)) = started {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hermes_adapters::memory::MemoryStore;
@@ -9,8 +10,8 @@ use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::entropy::Entropy;
 use hermes_core::ports::queue::{DeliveredReport, JobQueue, QueueDepth, QueueError};
 use hermes_core::ports::store::{
-    Change, Claim, Committed, EventFilter, PreviousOf, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun,
-    Transaction,
+    Change, Claim, Committed, EventFilter, PreviousOf, Removed, RunFilter, RunListing, Store, StoreError, StoredPlan,
+    StoredRun, Transaction,
 };
 use hermes_core::run::{Jitter, JobOrder};
 use hermes_core::wire::{Job, JobId};
@@ -214,6 +215,10 @@ impl Store for SwitchedStore {
 
     async fn plans(&self) -> Result<Vec<StoredPlan>, StoreError> {
         self.up().await?.plans().await
+    }
+
+    async fn remove_settled(&self, keep: Duration, limit: usize) -> Result<Removed, StoreError> {
+        self.up().await?.remove_settled(keep, limit).await
     }
 
     async fn callback_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {

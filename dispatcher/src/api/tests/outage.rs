@@ -136,6 +136,7 @@ async fn start(store: &SwitchedStore, queue: &MemoryQueue, shutdown: &Cancellati
         book: Arc::new(RuleBook::shipped()),
         entropy: Arc::new(FakeEntropy::default()),
         public_url: None,
+        retention: None,
     };
     Engine::start(parts, &TaskTracker::new(), shutdown.clone()).await.expect("starts")
 }

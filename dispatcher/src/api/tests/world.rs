@@ -92,6 +92,7 @@ impl World {
             book: BOOK.clone(),
             entropy: Arc::new(FakeEntropy::default()),
             public_url: None,
+            retention: None,
         };
         let engine = Engine::start(parts, &TaskTracker::new(), CancellationToken::new()).await.expect("starts");
         let mut options = ApiOptions { shutdown: shutdown.clone(), ..ApiOptions::default() };

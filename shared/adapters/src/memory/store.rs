@@ -4,12 +4,13 @@
 mod data;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Change, Claim, Committed, EventFilter, PreviousOf, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun,
-    Transaction,
+    Change, Claim, Committed, EventFilter, PreviousOf, Removed, RunFilter, RunListing, Store, StoreError, StoredPlan,
+    StoredRun, Transaction,
 };
 use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
 use tokio::sync::Notify;
@@ -199,6 +200,12 @@ impl Store for MemoryStore {
 
     async fn callback_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         Ok(self.data().callback_key(fresh))
+    }
+
+    async fn remove_settled(&self, keep: Duration, limit: usize) -> Result<Removed, StoreError> {
+        let before = (self.inner.clock)().minus_ms(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
+        let runs = self.data().remove_settled(before, limit);
+        Ok(Removed { runs, is_all: runs == 0, ..Removed::default() })
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

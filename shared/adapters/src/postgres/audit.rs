@@ -42,6 +42,10 @@ impl Inner {
             "SELECT DISTINCT run_id FROM kbase_log AS event
              WHERE run_id > $1 AND ($2::text IS NULL OR run_id <= $2)
                AND NOT EXISTS (SELECT FROM runs WHERE runs.run_id = event.run_id)
+               -- events that are about to follow their runs
+               AND NOT EXISTS (
+                   SELECT FROM kbase_log_removals AS begun WHERE event.run_id >= begun.lower AND event.run_id < begun.upper
+               )
              ORDER BY run_id LIMIT $3",
         )
         .bind(after)

@@ -12,6 +12,7 @@ mod error;
 mod partitions;
 mod previous;
 mod read;
+mod retention;
 mod server;
 mod transaction;
 mod write;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Claim, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
+    Claim, EventFilter, Removed, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
 };
 use hermes_core::{EventId, Plan, PlanId, Run, RunId, Timestamp};
 use sqlx::migrate::Migrator;
@@ -87,6 +88,7 @@ struct Inner {
     clock: clock::Clock,
     plans: PlanCache,
     damaged: Damaged,
+    weeks: retention::Weeks,
 }
 
 impl Postgres {
@@ -105,6 +107,7 @@ impl Postgres {
                 clock: clock::Clock::default(),
                 plans: PlanCache::default(),
                 damaged: Damaged::default(),
+                weeks: retention::Weeks::default(),
             }),
         })
     }
@@ -213,6 +216,10 @@ impl Store for Postgres {
 
     async fn make_room(&self) -> Result<Vec<String>, StoreError> {
         self.inner.link.within(self.inner.make_room()).await
+    }
+
+    async fn remove_settled(&self, keep: Duration, limit: usize) -> Result<Removed, StoreError> {
+        self.inner.link.within(self.inner.remove_settled(keep, limit)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hermes_core::WorkerKey;
-use hermes_core::limits::LEASE_HEARTBEATS_MIN;
+use hermes_core::limits::{LEASE_HEARTBEATS_MIN, RETENTION_DAYS_MIN};
 use hermes_core::ports::politeness::{Limits, PAUSE_MS, Policy, QUEUE_MAX_MS};
 use url::Url;
 
@@ -51,6 +51,8 @@ pub struct Settings {
     pub worker: Worker,
     /// `[diagnosis]`: what diagnoses are made with.
     pub diagnosis: Diagnosis,
+    /// `[retention]`: what is kept for how long.
+    pub retention: Retention,
     /// `[secrets]`: where values come from beside the environment and files.
     pub secrets: Option<Bitwarden>,
     /// `[embedded]`: the all-in-one process.
@@ -121,6 +123,13 @@ pub struct Worker {
 pub struct Diagnosis {
     /// Rules instead of the shipped ones.
     pub rules: Option<RuleFile>,
+}
+
+/// What is kept for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Runs that have settled, with their events and diagnoses; `None` for ever.
+    pub settled_runs: Option<Duration>,
 }
 
 /// A file of rules, as it was when the process started.
@@ -220,6 +229,7 @@ impl Settings {
             contact: reader.text("politeness.contact", contact, || None),
         };
         let diagnosis = Diagnosis { rules: reader.text("diagnosis.rules", rule_file, || None) };
+        let retention = retention(&mut reader);
         let secrets = secrets(&mut reader);
         let embedded =
             Embedded { data: reader.text("embedded.data", |text| Ok(data_folder(text, environment)), || None) };
@@ -229,7 +239,7 @@ impl Settings {
             filter_is_chosen: reader.differs("log.filter"),
         };
         let warnings = reader.finish()?;
-        Ok(Self { database, redis, queue, api, worker, secrets, diagnosis, embedded, log, warnings })
+        Ok(Self { database, redis, queue, api, worker, secrets, diagnosis, retention, embedded, log, warnings })
     }
 }
 
@@ -293,6 +303,16 @@ fn politeness(reader: &mut Reader) -> Policy {
     };
     let own = Limits { interval_us: 0, at_a_time: 0, ..sites };
     Policy { sites, own, wait_max_ms: reader.number("politeness.wait_max_ms", 0..=60_000) }
+}
+
+/// `[retention]`.
+fn retention(reader: &mut Reader) -> Retention {
+    let days: u64 = reader.number("retention.settled_runs_days", 0..=36_500);
+    if (1..RETENTION_DAYS_MIN).contains(&days) {
+        let message = format!("is {days}; allowed are 0, for ever, and {RETENTION_DAYS_MIN} to 36500");
+        reader.refuse("retention.settled_runs_days", message);
+    }
+    Retention { settled_runs: (days > 0).then(|| Duration::from_secs(days * 24 * 60 * 60)) }
 }
 
 /// What stands in the user agent must not end its comment or its line.

@@ -29,6 +29,12 @@ impl Reader {
         self.problems.push(SettingsProblem { key: key.to_owned(), source, message });
     }
 
+    /// A value of the right kind that is wrong all the same.
+    pub(super) fn refuse(&mut self, key: &'static str, message: String) {
+        let source = self.value(key).source;
+        self.problem(key, source, message);
+    }
+
     /// Two values, each right, do not go together.
     pub(super) fn refuse_together(&mut self, key: &'static str, with: &'static str, message: String) {
         self.problem(key, Source::Together { with: with.to_owned() }, message);

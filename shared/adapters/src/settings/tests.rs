@@ -262,3 +262,20 @@ fn a_contact_is_an_address_that_fits_into_a_user_agent() {
         assert!(problems.len() == 1 && problems[0].contains("https://example.com/robot"), "{text}: {problems:?}");
     }
 }
+
+#[test]
+fn settled_runs_are_kept_for_ever_or_for_longer_than_any_run_takes() {
+    let kept = |days: &str| from_environment(&[("HERMES_RETENTION_SETTLED_RUNS_DAYS", days)]);
+    let days = |count: u64| Some(Duration::from_secs(count * 86_400));
+    assert_eq!(Settings::from_layers(None, &[]).expect("the defaults").retention.settled_runs, None);
+    for (value, expected) in [("0", None), ("2", days(2)), ("36500", days(36_500))] {
+        assert_eq!(kept(value).expect(value).retention.settled_runs, expected);
+    }
+    for wrong in ["1", "-1", "36501", "a year"] {
+        let told = problems(kept(wrong));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("retention.settled_runs_days"), "{told:?}");
+        assert!(told[0].contains("HERMES_RETENTION_SETTLED_RUNS_DAYS"), "{told:?}");
+    }
+    assert!(problems(kept("1"))[0].contains("0, for ever, and 2 to 36500"), "{:?}", problems(kept("1")));
+}

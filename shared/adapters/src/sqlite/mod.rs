@@ -9,6 +9,7 @@ mod clock;
 mod error;
 mod lock;
 mod read;
+mod retention;
 mod transaction;
 mod write;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{
-    Claim, EventFilter, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
+    Claim, EventFilter, Removed, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
 };
 use hermes_core::{EventId, Plan, PlanId, Run, RunId, Timestamp};
 use sqlx::Connection as _;
@@ -253,6 +254,10 @@ impl Store for Sqlite {
 
     async fn callback_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.inner.callback_key(fresh).await
+    }
+
+    async fn remove_settled(&self, keep: Duration, limit: usize) -> Result<Removed, StoreError> {
+        self.inner.remove_settled(keep, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ use crate::run::{Run, RunSummary};
 use crate::status::RunStatus;
 use crate::time::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a caller of the store can do about a failure.
 #[derive(Debug, thiserror::Error)]
@@ -199,6 +200,17 @@ pub struct StoredRun {
     pub differing: Vec<&'static str>,
 }
 
+/// What one step of [`Store::remove_settled`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Runs that are gone.
+    pub runs: u64,
+    /// Parts of the log that went as a whole, by name.
+    pub parts: Vec<String>,
+    /// Whether nothing is left to do for now, or somebody else is doing it.
+    pub is_all: bool,
+}
+
 /// The store. One value serves the whole process.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -264,6 +276,15 @@ pub trait Store: Send + Sync {
     async fn make_room(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
+
+    /// One step of removing runs that settled longer ago than `keep`, with their events: at most `limit` runs, in one
+    /// transaction. Called again until it is all. Several processes may do it at once, and each may die at any point.
+    ///
+    /// A run that is open is never removed, nor one whose last revision settled later. A store that keeps its log in parts
+    /// removes runs part by part: it keeps the others of a part, too, for as long as one of them must stay, and then their
+    /// events may be there a little longer than their runs. Whatever referred to a removed run is as if it had never been:
+    /// its idempotency key is free, and it is nobody's previous diagnosis.
+    async fn remove_settled(&self, keep: Duration, limit: usize) -> Result<Removed, StoreError>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;

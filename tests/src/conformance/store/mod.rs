@@ -9,6 +9,7 @@ pub mod list;
 pub mod log;
 pub mod payloads;
 pub mod plans;
+pub mod retention;
 pub mod sql;
 pub mod transition;
 
@@ -125,6 +126,11 @@ macro_rules! store_conformance {
             concurrent_versions_get_different_numbers,
             the_callback_key_is_drawn_once,
             a_working_store_answers_a_ping,
+        );
+        $crate::store_conformance!(@cases $world, retention:
+            runs_that_settled_long_ago_are_removed_with_everything_that_was_theirs,
+            a_run_that_is_open_or_was_tried_again_lately_is_kept,
+            old_runs_go_a_few_at_a_time_however_many_remove_them,
         );
         $crate::store_conformance!(@cases $world, payloads:
             strange_payloads_survive_byte_for_byte,

@@ -168,6 +168,17 @@ impl Data {
         found.into_iter().take(limit).cloned().collect()
     }
 
+    /// Removes runs that settled before this time, with everything that belongs to them, at most so many.
+    pub(super) fn remove_settled(&mut self, before: Timestamp, limit: usize) -> u64 {
+        let is_old = |run: &&Run| run.state().settled_at.is_some_and(|at| at < before);
+        let old = self.runs.values().filter(is_old).map(Run::id).filter(|id| !self.locked.contains(id));
+        let old: HashSet<RunId> = old.take(limit).collect();
+        self.runs.retain(|id, _| !old.contains(id));
+        self.events.retain(|id, _| !old.contains(id));
+        self.keys.retain(|_, owner| !old.contains(&owner.run_id));
+        old.len() as u64
+    }
+
     pub(super) fn previous_diagnosis(&self, of: &PreviousOf) -> Option<Json> {
         let others = self.events.iter().filter(|(id, _)| **id != of.run_id).flat_map(|(_, events)| events);
         others
