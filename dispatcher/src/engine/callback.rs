@@ -7,12 +7,13 @@ use sha2::Sha256;
 
 /// Makes and checks tokens: HMAC-SHA-256 (RFC 2104) over the job id, with a key that all dispatchers of a store share.
 pub struct CallbackSigner {
-    key: [u8; 32],
+    /// The key, taken in already.
+    keyed: Hmac<Sha256>,
 }
 
 impl CallbackSigner {
-    pub(super) const fn new(key: [u8; 32]) -> Self {
-        Self { key }
+    pub(super) fn new(key: [u8; 32]) -> Self {
+        Self { keyed: Hmac::new_from_slice(&key).expect("HMAC takes a key of any length") }
     }
 
     /// The token for an attempt: 64 hexadecimal digits.
@@ -28,8 +29,7 @@ impl CallbackSigner {
     }
 
     fn mac(&self, job: &JobId) -> Hmac<Sha256> {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        mac.chain_update(job.to_string())
+        self.keyed.clone().chain_update(job.to_string())
     }
 }
 

@@ -4,12 +4,15 @@ use std::sync::atomic::AtomicU64;
 
 use hermes_core::audit::Invariant;
 use hermes_core::kbase::Fact;
+use hermes_core::limits::OPEN_RUNS_COUNTED_EVERY_MS;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::sync::Mutex;
+use std::time::Duration;
+use tokio::time::Instant;
 
 type ByStatus = Family<Vec<(String, String)>, Counter>;
 
@@ -36,6 +39,8 @@ pub struct Metrics {
     pub(super) removed_runs: Counter,
     audit_violations: Family<Vec<(String, String)>, Counter>,
     open_runs: Gauge<u64, AtomicU64>,
+    /// When they may be counted again.
+    open_runs_due: Mutex<Option<Instant>>,
 }
 
 impl Metrics {
@@ -58,6 +63,7 @@ impl Metrics {
             removed_runs: Counter::default(),
             audit_violations: Family::default(),
             open_runs: Gauge::default(),
+            open_runs_due: Mutex::default(),
         };
         metrics.register(|registry| {
             registry.register("runs_accepted", "Runs accepted by this process", metrics.runs_accepted.clone());
@@ -113,6 +119,17 @@ impl Metrics {
     /// Adds metrics to the registry.
     pub fn register(&self, add: impl FnOnce(&mut Registry)) {
         add(&mut self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// Whether it is time to count the open runs again; whoever asks does it. The store looks at each of them for that.
+    pub(crate) fn counts_open_runs(&self) -> bool {
+        let mut due = self.open_runs_due.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = Instant::now();
+        let is_due = due.is_none_or(|due| due <= now);
+        if is_due {
+            *due = Some(now + Duration::from_millis(OPEN_RUNS_COUNTED_EVERY_MS));
+        }
+        is_due
     }
 
     /// Sets the number of open runs, which only the store knows.

@@ -76,10 +76,10 @@ impl Shared {
     }
 
     fn callback(&self, job: &JobId) -> Option<Callback> {
-        let path =
-            format!("api/orchestration/runs/{}/services/{}/attempts/{}/result", job.run_id, job.service, job.attempt);
-        let url = self.public_url.as_ref()?.join(&path).ok()?;
-        Some(Callback { url: url.into(), token: self.signer.token(job) })
+        let JobId { run_id, service, attempt } = job;
+        // Names of services need no escaping.
+        let url = format!("{}{run_id}/services/{service}/attempts/{attempt}/result", self.callback_base.as_ref()?);
+        Some(Callback { url, token: self.signer.token(job) })
     }
 }
 

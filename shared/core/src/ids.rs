@@ -242,27 +242,39 @@ impl FromStr for Domain {
         if text.contains(char::is_control) {
             return Err(refuse("control characters are not allowed"));
         }
-        let candidates: Vec<String> = if text.contains("://") {
-            vec![text.to_owned()]
-        } else {
-            vec![format!("https://{text}/"), format!("http://{text}/")]
-        };
-        let mut seeds = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            let url = url::Url::parse(&candidate).map_err(|error| refuse(&error.to_string()))?;
+        let has_scheme = text.contains("://");
+        let seed = |text: &str| {
+            let url = url::Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
             if !matches!(url.scheme(), "http" | "https") {
                 return Err(refuse("only http and https can be diagnosed"));
             }
             if !url.username().is_empty() || url.password().is_some() {
                 return Err(refuse("leave user name and password out"));
             }
-            if !text.contains("://") && (url.path() != "/" || url.query().is_some() || url.fragment().is_some()) {
+            if !has_scheme && (url.path() != "/" || url.query().is_some() || url.fragment().is_some()) {
                 return Err(refuse("give a host such as example.com, or a full URL with http:// or https://"));
             }
-            seeds.push(url);
-        }
+            Ok(url)
+        };
+        let seeds = if has_scheme {
+            vec![seed(text)?]
+        } else {
+            let secure = seed(&format!("https://{text}/"))?;
+            let plain = match without_port(text, &secure) {
+                Some(plain) => plain,
+                None => seed(&format!("http://{text}/"))?,
+            };
+            vec![secure, plain]
+        };
         Ok(Self { text: text.into(), seeds: seeds.into() })
     }
+}
+
+/// The same host over plain HTTP, without reading it a second time: each job and each stored run names its domain. A
+/// port, which the scheme decides on, must be read again.
+fn without_port(host: &str, secure: &url::Url) -> Option<url::Url> {
+    let mut plain = secure.clone();
+    (!host.contains(':') && plain.set_scheme("http").is_ok()).then_some(plain)
 }
 
 impl Serialize for Domain {

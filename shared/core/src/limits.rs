@@ -97,6 +97,8 @@ pub const DISPATCHER_REPLACED_WITHIN_MS: u64 = 2_000;
 pub const RECONCILE_EVERY_MS: u64 = 1_000;
 /// Jobs younger than this are not compared: their publication may be under way.
 pub const RECONCILE_GRACE_MS: u64 = 500;
+/// Open runs are counted for the metrics this often at most, however often these are asked for.
+pub const OPEN_RUNS_COUNTED_EVERY_MS: u64 = 1_000;
 /// Open runs that are compared at a time.
 pub const RECONCILE_PAGE_RUNS: usize = 200;
 /// Jobs that the reconciler makes and publishes in one go, one batch after the other.

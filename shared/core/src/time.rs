@@ -90,9 +90,93 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Times in stored states: a number of milliseconds, which takes half the room of the text and no calendar. Text is
+/// read, too, as it was stored once. For `#[serde(with)]`.
+pub(crate) mod short {
+    use serde::de::{Error, Visitor};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Timestamp;
+
+    pub(crate) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(at.as_millis())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        Short::deserialize(deserializer).map(|Short(at)| at)
+    }
+
+    struct Short(Timestamp);
+
+    impl<'de> Deserialize<'de> for Short {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Either;
+
+            impl Visitor<'_> for Either {
+                type Value = Short;
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("milliseconds since 1970, or an RFC 3339 date-time")
+                }
+
+                fn visit_i64<E: Error>(self, millis: i64) -> Result<Short, E> {
+                    Ok(Short(Timestamp::from_millis(millis)))
+                }
+
+                fn visit_u64<E: Error>(self, millis: u64) -> Result<Short, E> {
+                    i64::try_from(millis).map_err(E::custom).and_then(|millis| self.visit_i64(millis))
+                }
+
+                fn visit_str<E: Error>(self, text: &str) -> Result<Short, E> {
+                    text.parse().map(Short).map_err(E::custom)
+                }
+            }
+
+            deserializer.deserialize_any(Either)
+        }
+    }
+
+    pub(crate) mod option {
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        use super::{Short, Timestamp};
+
+        pub(crate) fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+            match at {
+                Some(at) => super::serialize(at, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+            Option::<Short>::deserialize(deserializer).map(|at| at.map(|Short(at)| at))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stored_time_is_milliseconds_and_one_that_was_stored_as_text_is_read_all_the_same() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Stored {
+            #[serde(with = "short")]
+            at: Timestamp,
+            #[serde(default, skip_serializing_if = "Option::is_none", with = "short::option")]
+            until: Option<Timestamp>,
+        }
+        let stored = Stored { at: Timestamp::from_millis(-7), until: Some(Timestamp::from_millis(1_737_972_000_000)) };
+        let text = serde_json::to_string(&stored).expect("plain");
+        assert_eq!(text, r#"{"at":-7,"until":1737972000000}"#);
+        assert_eq!(serde_json::from_str::<Stored>(&text).expect("readable"), stored);
+        let older = r#"{"at":"1969-12-31T23:59:59.993Z","until":"2025-01-27T10:00:00.000Z"}"#;
+        assert_eq!(serde_json::from_str::<Stored>(older).expect("readable"), stored);
+        assert_eq!(serde_json::from_str::<Stored>(r#"{"at":0,"until":null}"#).expect("readable").until, None);
+        let error = serde_json::from_str::<Stored>(r#"{"at":true}"#).expect_err("no time");
+        assert!(error.to_string().contains("milliseconds since 1970, or an RFC 3339 date-time"), "{error}");
+    }
 
     #[test]
     fn a_timestamp_is_written_with_three_fractional_digits() {

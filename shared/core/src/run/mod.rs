@@ -19,7 +19,7 @@ use crate::kbase::{KbaseEvent, RunStart};
 use crate::limits::synthesis_reserve_ms;
 use crate::plan::{Plan, Service};
 use crate::status::{RunStatus, ServiceStatus};
-use crate::time::Timestamp;
+use crate::time::{self, Timestamp};
 use crate::wire::{JobId, ServiceError};
 
 pub use decide::{Decision, Effect, Event, Illegal, JobOrder, decide};
@@ -38,7 +38,8 @@ pub struct Run {
     state: RunState,
 }
 
-/// All that changes about a run, in the form in which stores keep it.
+/// All that changes about a run, in the form in which stores keep it. It is written anew with each transition, so it is
+/// short: times are milliseconds, and what is 0, false or empty is left out. Times that are text (RFC 3339) are read, too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunState {
     /// Identity.
@@ -56,16 +57,19 @@ pub struct RunState {
     /// Number of the last wave.
     pub waves: u32,
     /// When the run was accepted.
+    #[serde(with = "time::short")]
     pub created_at: Timestamp,
     /// When this revision began.
+    #[serde(with = "time::short")]
     pub started_at: Timestamp,
     /// When this revision must be settled.
+    #[serde(with = "time::short")]
     pub deadline_at: Timestamp,
     /// When it settled; `None` while it is open.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "time::short::option")]
     pub settled_at: Option<Timestamp>,
     /// When the run wants to be looked at again without an event; `None` once it is settled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "time::short::option")]
     pub wake_at: Option<Timestamp>,
     /// Number of the event that carries this revision's diagnosis, the newest one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +78,7 @@ pub struct RunState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthesis_error: Option<String>,
     /// Reports that came too late to count.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub late_results: u32,
     /// The services, in plan order.
     pub services: Services,
@@ -87,20 +92,21 @@ pub struct ServiceState {
     /// The last attempt, counted over all revisions; 0 before the first.
     pub attempt: u32,
     /// Attempts made in earlier revisions: they do not count against the plan's `max_attempts`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub attempts_before: u32,
     /// Milliseconds that the current attempt may take.
     pub attempt_timeout_ms: u64,
     /// When the current attempt was handed to the queue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "time::short::option")]
     pub queued_at: Option<Timestamp>,
     /// When a worker began the current attempt, as far as the dispatcher was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "time::short::option")]
     pub started_at: Option<Timestamp>,
     /// When the service settled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "time::short::option")]
     pub settled_at: Option<Timestamp>,
     /// When the next attempt is due, after a failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "time::short::option")]
     pub retry_at: Option<Timestamp>,
     /// Milliseconds of the attempt that settled the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,9 +128,16 @@ pub struct ServiceState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
     /// Whether an external worker will deliver the result by callback: the job is not in the queue then.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub deferred: bool,
     /// Attempts that were closed without an answer; a report about one of them is a late result.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub unanswered: Vec<u32>,
+}
+
+/// Whether a stored state leaves the value out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What is needed to start a run.

@@ -64,7 +64,7 @@ pub async fn a_damaged_state_is_left_out_of_claims_and_told_when_read(world: &im
         sound.replace(r#""status":"started""#, r#""status":"exploded""#),
         sound.replace(&run_id(2).to_string(), &run_id(5).to_string()),
         sound.replace(r#""last_seq":2"#, r#""last_seq":3"#),
-        sound.replace(r#""wake_at":""#, r#""wake_at":null,"was":""#),
+        sound.replace(r#""wake_at":"#, r#""wake_at":null,"was":"#),
     ];
     for state in damaged {
         assert_ne!(state, sound);

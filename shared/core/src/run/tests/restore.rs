@@ -134,6 +134,25 @@ fn a_stored_state_without_one_of_its_members_is_not_read() {
 }
 
 #[test]
+fn a_stored_state_leaves_out_what_is_usual_and_one_that_spells_everything_out_is_read_too() {
+    let world = World::of(&["a"]);
+    let short = serde_json::to_string(world.run.state()).expect("writes");
+    let common = r#""run_id":"00000000000000000000000000000001","website_id":"site_123","domain":"example.com","status":"started","revision":1,"last_seq":2,"waves":1,"#;
+    let service = r#""status":"queued","attempt":1,"#;
+    let times = r#""created_at":1737972000000,"started_at":1737972000000,"deadline_at":1737972060000,"wake_at":1737972058000,"#;
+    let written =
+        format!(r#"{{{common}{times}"services":[{{{service}"attempt_timeout_ms":10000,"queued_at":1737972000000}}]}}"#);
+    assert_eq!(short, written);
+    let spelled_out = format!(
+        r#"{{{common}"created_at":"2025-01-27T10:00:00.000Z","started_at":"2025-01-27T10:00:00.000Z",
+            "deadline_at":"2025-01-27T10:01:00.000Z","settled_at":null,"wake_at":"2025-01-27T10:00:58.000Z",
+            "late_results":0,"services":[{{{service}"attempts_before":0,"attempt_timeout_ms":10000,
+            "queued_at":"2025-01-27T10:00:00.000Z","deferred":false,"unanswered":[]}}]}}"#
+    );
+    assert_eq!(&serde_json::from_str::<RunState>(&spelled_out).expect("reads"), world.run.state());
+}
+
+#[test]
 fn a_run_put_together_again_goes_on_as_the_run_itself_would() {
     let mut world = World::of(&["a", "b after a", "c"]);
     world.begin("a");
