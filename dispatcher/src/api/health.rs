@@ -58,7 +58,8 @@ async fn answers<E: std::fmt::Display>(what: &str, ping: impl Future<Output = Re
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
     // A scrape must not fail with the store: the last known number stays.
     if api.engine.metrics().counts_open_runs()
-        && let Ok(Ok(open)) = tokio::time::timeout(PING_WITHIN, api.engine.store().count_open()).await {
+        && let Ok(Ok(open)) = tokio::time::timeout(PING_WITHIN, api.engine.store().count_open()).await
+    {
         api.engine.metrics().set_open_runs(open);
     }
     let mut response = Response::new(api.engine.metrics().render().into());

@@ -139,7 +139,8 @@ fn a_stored_state_leaves_out_what_is_usual_and_one_that_spells_everything_out_is
     let short = serde_json::to_string(world.run.state()).expect("writes");
     let common = r#""run_id":"00000000000000000000000000000001","website_id":"site_123","domain":"example.com","status":"started","revision":1,"last_seq":2,"waves":1,"#;
     let service = r#""status":"queued","attempt":1,"#;
-    let times = r#""created_at":1737972000000,"started_at":1737972000000,"deadline_at":1737972060000,"wake_at":1737972058000,"#;
+    let times =
+        r#""created_at":1737972000000,"started_at":1737972000000,"deadline_at":1737972060000,"wake_at":1737972058000,"#;
     let written =
         format!(r#"{{{common}{times}"services":[{{{service}"attempt_timeout_ms":10000,"queued_at":1737972000000}}]}}"#);
     assert_eq!(short, written);
