@@ -309,7 +309,7 @@ async fn the_indexes_are_sound(verdict: &mut Verdict, world: &World) -> String {
     }
     let all = "SELECT bt_index_check(indexrelid, true) FROM pg_index \
         JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam \
-        WHERE amname = 'btree' AND indisvalid AND relpersistence = 'p'";
+        WHERE amname = 'btree' AND relkind = 'i' AND indisvalid AND relpersistence = 'p'";
     match world.sql(all).await {
         Ok(checked) => format!("{} B-trees, each against its table", checked.len()),
         Err(why) => {
