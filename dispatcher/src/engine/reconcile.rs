@@ -29,7 +29,7 @@ enum ReconcileError {
     Queue(#[from] QueueError),
 }
 
-/// Where a comparison of all open runs has got to.
+/// Where a comparison of the open runs has got to.
 #[derive(Default)]
 struct Pass {
     /// The last run that was looked at.
@@ -38,11 +38,28 @@ struct Pass {
     skipped: bool,
 }
 
+/// Which jobs of a page must be in the queue.
+struct Expected {
+    /// The page came after this run.
+    after: Option<RunId>,
+    /// Only those that were queued then or before: the publication of younger ones may be under way.
+    by: Option<Timestamp>,
+    /// The store's time before the page was read.
+    now: Timestamp,
+}
+
+impl Expected {
+    fn is_waiting(&self, run: &Run, order: &JobOrder) -> bool {
+        let queued_at = run.service(&order.id.service).and_then(|state| state.queued_at);
+        queued_at.is_some_and(|at| self.by.is_none_or(|by| at <= by))
+    }
+}
+
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut outage = Outage::none("reconciler");
     let mut pass = Pass::default();
     // At start there is no grace: whoever was to publish may have died.
-    let mut grace_ms = 0;
+    let mut grace_ms = None;
     while !shutdown.is_cancelled() {
         match shared.reconcile(&mut pass, grace_ms, &shutdown).await {
             Ok(()) if pass.skipped => {
@@ -52,7 +69,7 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             }
             Ok(()) => {
                 outage.over();
-                grace_ms = RECONCILE_GRACE_MS;
+                grace_ms = Some(RECONCILE_GRACE_MS);
             }
             Err(error) => {
                 pass.skipped = true;
@@ -74,20 +91,21 @@ impl Shared {
     async fn reconcile(
         &self,
         pass: &mut Pass,
-        grace_ms: u64,
+        grace_ms: Option<u64>,
         shutdown: &CancellationToken,
     ) -> Result<(), ReconcileError> {
         while !shutdown.is_cancelled() {
-            let after = pass.after;
-            let page = self.store.open_runs(after, RECONCILE_PAGE_RUNS).await?;
+            let now = self.store.now().await?;
+            let expected = Expected { after: pass.after, by: grace_ms.map(|grace_ms| now.minus_ms(grace_ms)), now };
+            // A run that is younger has no job that is older: under load that is nearly all of them.
+            let page = self.store.open_runs(expected.after, expected.by, RECONCILE_PAGE_RUNS).await?;
             pass.after = page.last().map(Run::id);
             if page.is_empty() {
                 return Ok(());
             }
-            let now = self.store.now().await?;
-            match self.republish_missing(&page, after, now, grace_ms).await {
+            match self.republish_missing(&page, &expected).await {
                 Err(ReconcileError::Store(StoreError::Defect(_) | StoreError::Corrupt { .. })) => {
-                    self.republish_apart(&page, now, grace_ms).await?;
+                    self.republish_apart(&page, &expected).await?;
                 }
                 outcome => outcome?,
             }
@@ -96,9 +114,9 @@ impl Shared {
     }
 
     /// Run by run, because one of them cannot be read: it must not keep the others waiting.
-    async fn republish_apart(&self, runs: &[Run], now: Timestamp, grace_ms: u64) -> Result<(), ReconcileError> {
+    async fn republish_apart(&self, runs: &[Run], expected: &Expected) -> Result<(), ReconcileError> {
         for run in runs {
-            match self.republish_missing(std::slice::from_ref(run), None, now, grace_ms).await {
+            match self.republish_missing(std::slice::from_ref(run), expected).await {
                 Err(ReconcileError::Store(error @ (StoreError::Defect(_) | StoreError::Corrupt { .. }))) => {
                     error!(run.id = %run.id(), error = %error, "the jobs of a run cannot be made");
                 }
@@ -108,17 +126,11 @@ impl Shared {
         Ok(())
     }
 
-    /// `after` is what the page came after.
-    async fn republish_missing(
-        &self,
-        runs: &[Run],
-        after: Option<RunId>,
-        now: Timestamp,
-        grace_ms: u64,
-    ) -> Result<(), ReconcileError> {
+    async fn republish_missing(&self, runs: &[Run], expected: &Expected) -> Result<(), ReconcileError> {
+        let now = expected.now;
         let orders: Vec<JobOrder> = runs
             .iter()
-            .flat_map(|run| run.open_jobs(now).into_iter().filter(|order| is_old_enough(run, order, now, grace_ms)))
+            .flat_map(|run| run.open_jobs(now).into_iter().filter(|order| expected.is_waiting(run, order)))
             .collect();
         if orders.is_empty() {
             return Ok(());
@@ -130,7 +142,7 @@ impl Shared {
         let missing: HashSet<JobId> = missing.into_iter().collect();
         // An attempt that ended since the page was read is missing rightly: its report was acknowledged, which comes
         // after the commit. So what is still open now was open then.
-        let runs = self.look_again(runs, after).await?;
+        let runs = self.look_again(runs, expected).await?;
         let orders: Vec<(&Run, JobOrder)> = runs
             .iter()
             .flat_map(|run| run.open_jobs(now).into_iter().map(move |order| (run, order)))
@@ -149,15 +161,10 @@ impl Shared {
     }
 
     /// The runs of a page as they are now. One that is no longer among as many is looked at by the next pass.
-    async fn look_again(&self, runs: &[Run], after: Option<RunId>) -> Result<Vec<Run>, StoreError> {
+    async fn look_again(&self, runs: &[Run], expected: &Expected) -> Result<Vec<Run>, StoreError> {
         match runs {
             [one] => Ok(self.store.run(one.id()).await?.into_iter().collect()),
-            _ => self.store.open_runs(after, runs.len()).await,
+            _ => self.store.open_runs(expected.after, expected.by, runs.len()).await,
         }
     }
-}
-
-fn is_old_enough(run: &Run, order: &JobOrder, now: Timestamp, grace_ms: u64) -> bool {
-    let queued_at = run.service(&order.id.service).and_then(|state| state.queued_at);
-    queued_at.is_some_and(|at| now.since_ms(at) >= grace_ms)
 }

@@ -104,7 +104,7 @@ async fn nothing_waits_in_vain(world: &World) {
 }
 
 async fn open_runs(world: &World) -> Vec<Run> {
-    world.store.open_runs(None, usize::MAX).await.expect("the store in memory always answers")
+    world.store.open_runs(None, None, usize::MAX).await.expect("the store in memory always answers")
 }
 
 /// What clients were told still holds, and every run has its one answer.

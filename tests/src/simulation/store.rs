@@ -151,8 +151,13 @@ impl Store for SeenStore {
         self.0.on_store(self.store().runs(filter, after, limit)).await
     }
 
-    async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
-        self.0.on_store(self.store().open_runs(after, limit)).await
+    async fn open_runs(
+        &self,
+        after: Option<RunId>,
+        accepted_by: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Run>, StoreError> {
+        self.0.on_store(self.store().open_runs(after, accepted_by, limit)).await
     }
 
     async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {

@@ -164,8 +164,13 @@ impl Store for SwitchedStore {
         self.up().await?.runs(filter, after, limit).await
     }
 
-    async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
-        self.up().await?.open_runs(after, limit).await
+    async fn open_runs(
+        &self,
+        after: Option<RunId>,
+        accepted_by: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Run>, StoreError> {
+        self.up().await?.open_runs(after, accepted_by, limit).await
     }
 
     async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {

@@ -188,7 +188,7 @@ async fn a_batch_is_answered_in_order_whatever_is_wrong_with_some() {
     ];
     assert_eq!(told, expected);
     assert_eq!((&results[4]["run_id"], &results[4]["repeated"]), (&results[0]["run_id"], &json!(true)));
-    assert_eq!(world.store.open_runs(None, 10).await.expect("read").len(), 2);
+    assert_eq!(world.store.open_runs(None, None, 10).await.expect("read").len(), 2);
 }
 
 #[tokio::test]

@@ -143,7 +143,7 @@ impl World {
     /// The only run there is, as soon as there is one.
     pub(super) async fn the_run(&self) -> RunId {
         loop {
-            if let Some(run) = self.store.open_runs(None, 1).await.expect("read").first() {
+            if let Some(run) = self.store.open_runs(None, None, 1).await.expect("read").first() {
                 return run.id();
             }
             tokio::task::yield_now().await;

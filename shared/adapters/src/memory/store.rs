@@ -141,8 +141,13 @@ impl Store for MemoryStore {
         Ok(self.data().list(filter, after, limit))
     }
 
-    async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
-        Ok(self.data().open_runs(after, limit))
+    async fn open_runs(
+        &self,
+        after: Option<RunId>,
+        accepted_by: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Run>, StoreError> {
+        Ok(self.data().open_runs(after, accepted_by, limit))
     }
 
     async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {

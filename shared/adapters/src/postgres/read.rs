@@ -155,12 +155,18 @@ impl Inner {
         Ok(self.restore_readable(&self.link.lists(), rows).await?.runs.iter().map(listing).collect())
     }
 
-    pub(super) async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
+    pub(super) async fn open_runs(
+        &self,
+        after: Option<RunId>,
+        accepted_by: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Run>, StoreError> {
         let rows: Vec<RunRow> = sqlx::query_as(
             "SELECT run_id, plan_hash, last_seq, state::text AS state FROM runs
-             WHERE wake_at IS NOT NULL AND run_id > $1 ORDER BY run_id LIMIT $2",
+             WHERE wake_at IS NOT NULL AND run_id > $1 AND ($2 IS NULL OR created_at <= $2) ORDER BY run_id LIMIT $3",
         )
         .bind(after.map_or_else(String::new, |id| id.to_string()))
+        .bind(accepted_by.map(StoredTime::exact))
         .bind(count(limit))
         .fetch_all(&self.link.pool())
         .await

@@ -199,8 +199,13 @@ impl Store for Sqlite {
         self.inner.runs(filter, after, limit).await
     }
 
-    async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError> {
-        self.inner.open_runs(after, limit).await
+    async fn open_runs(
+        &self,
+        after: Option<RunId>,
+        accepted_by: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Run>, StoreError> {
+        self.inner.open_runs(after, accepted_by, limit).await
     }
 
     async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {

@@ -224,8 +224,14 @@ pub trait Store: Send + Sync {
     async fn runs(&self, filter: &RunFilter, after: Option<RunId>, limit: usize)
     -> Result<Vec<RunListing>, StoreError>;
 
-    /// Runs that are not settled, by id, after the run `after`, at most `limit`: the reconciler's view.
-    async fn open_runs(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, StoreError>;
+    /// Runs that are not settled, by id, after the run `after`, at most `limit`; with `accepted_by` only those that were
+    /// accepted then or before: the reconciler's view, who has nothing to look for in the youngest.
+    async fn open_runs(
+        &self,
+        after: Option<RunId>,
+        accepted_by: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Run>, StoreError>;
 
     /// Every run by its id as it is stored, after `after` (in the order of bytes, `""` is before all), at most `limit`.
     /// What cannot be read is told, not left out.

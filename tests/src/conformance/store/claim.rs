@@ -122,7 +122,7 @@ pub async fn open_runs_come_by_id_in_pages(store: Arc<dyn Store>) {
     let mut found = Vec::new();
     let mut after = None;
     loop {
-        let page = store.open_runs(after, 2).await.unwrap();
+        let page = store.open_runs(after, None, 2).await.unwrap();
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 2);
         after = Some(last.id());
@@ -130,6 +130,17 @@ pub async fn open_runs_come_by_id_in_pages(store: Arc<dyn Store>) {
     }
     let expected: Vec<Run> = runs.into_iter().filter(|run| run.id() != run_id(4)).collect();
     assert_eq!(found, expected);
+}
+
+/// The reconciler has nothing to look for in runs that are younger than their jobs may be without being compared.
+pub async fn open_runs_are_those_that_were_accepted_by_then(store: Arc<dyn Store>) {
+    let old = accept_earlier(&*store, 2, HOUR_MS).await;
+    let young = accept(&*store, 1).await;
+    let accepted = old.state().created_at;
+    assert_eq!(store.open_runs(None, Some(accepted), 10).await.unwrap(), [old.clone()]);
+    assert_eq!(store.open_runs(None, Some(accepted.minus_ms(1)), 10).await.unwrap(), []);
+    assert_eq!(store.open_runs(Some(old.id()), Some(accepted), 10).await.unwrap(), []);
+    assert_eq!(store.open_runs(None, Some(young.state().created_at), 10).await.unwrap(), [young, old]);
 }
 
 /// Each is at least as late as the newest event of a run that it took.

@@ -96,6 +96,7 @@ macro_rules! store_conformance {
             due_runs_are_shared_without_doing_one_twice,
             the_next_wake_is_that_of_the_earliest_open_run,
             open_runs_come_by_id_in_pages,
+            open_runs_are_those_that_were_accepted_by_then,
             the_time_of_a_transaction_does_not_go_backwards,
         );
         $crate::store_conformance!(@cases $world, list:

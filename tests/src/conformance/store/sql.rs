@@ -80,7 +80,7 @@ pub async fn a_damaged_state_is_left_out_of_claims_and_told_when_read(world: &im
         let mut transaction = store.begin(Claim::Due(10)).await.unwrap();
         assert_eq!(taken(&transaction.take_runs()), [1, 3].map(run_id));
         release(transaction).await;
-        assert_eq!(taken(&store.open_runs(None, 10).await.unwrap()), [1, 3].map(run_id));
+        assert_eq!(taken(&store.open_runs(None, None, 10).await.unwrap()), [1, 3].map(run_id));
     }
     let listed = store.runs(&RunFilter::default(), None, 10).await.unwrap();
     assert_eq!(listed.len(), 2, "the list shows what can be read");
@@ -162,7 +162,7 @@ pub async fn everything_is_there_after_opening_again(world: &impl SqlWorld) {
     assert_eq!(whole_log(&*store, run_id(1)).await, log);
     assert_eq!(store.callback_key([2; 32]).await.unwrap(), key);
     assert_eq!(store.plans().await.unwrap(), [stored]);
-    assert_eq!(store.open_runs(None, 10).await.unwrap(), [run]);
+    assert_eq!(store.open_runs(None, None, 10).await.unwrap(), [run]);
     assert_eq!(store.kbase(&EventFilter::default(), None, 1).await.unwrap()[0].run_id, run_id(2));
     assert!(store.now().await.unwrap() >= before);
 }

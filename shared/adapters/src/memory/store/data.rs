@@ -118,10 +118,11 @@ impl Data {
         runs.filter(|run| is_wanted(run, filter)).take(limit).map(listing).collect()
     }
 
-    pub(super) fn open_runs(&self, after: Option<RunId>, limit: usize) -> Vec<Run> {
+    pub(super) fn open_runs(&self, after: Option<RunId>, accepted_by: Option<Timestamp>, limit: usize) -> Vec<Run> {
         let above = after.map_or(Bound::Unbounded, Bound::Excluded);
         let runs = self.runs.range((above, Bound::Unbounded)).map(|(_, run)| run);
-        runs.filter(|run| !run.status().is_settled()).take(limit).cloned().collect()
+        let is_old_enough = |run: &&Run| accepted_by.is_none_or(|by| run.state().created_at <= by);
+        runs.filter(|run| !run.status().is_settled()).filter(is_old_enough).take(limit).cloned().collect()
     }
 
     pub(super) fn stored_runs(&self, after: &str, limit: usize) -> Vec<Run> {
