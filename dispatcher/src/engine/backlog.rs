@@ -8,7 +8,7 @@
 //! answers are there, only not written yet. So after an outage, and at the start of a process, the timers let the reports
 //! go first: for as long as the outage lasted, within limits, and until this process has no report left to write.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hermes_core::limits::{HEAD_START_MAX_MS, HEAD_START_MIN_MS, REPORTS_LATE_MS, REPORTS_QUIET_MS};
@@ -19,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 /// Whether reports wait to be written, as far as this process knows.
 #[derive(Default)]
 pub(super) struct Backlog {
-    is_empty: AtomicBool,
+    /// Whether the queue had none when it was asked last.
+    is_quiet: AtomicBool,
+    /// Reports that were read and are not written yet.
+    unwritten: AtomicUsize,
     emptied: Notify,
     /// Reads in a row of which even the youngest report came late.
     late_reads: AtomicU32,
@@ -29,18 +32,19 @@ pub(super) struct Backlog {
 const LATE_READS: u32 = 2;
 
 impl Backlog {
-    /// The next reports. None for a moment means that there is no backlog.
+    /// The next reports, which count until they are [`Self::written`]. None for a moment means that the queue has no more.
     pub(super) async fn reports(&self, queue: &dyn JobQueue, max: usize) -> Result<Vec<DeliveredReport>, QueueError> {
         let reports = queue.reports(max);
         tokio::pin!(reports);
         let delivered = match tokio::time::timeout(Duration::from_millis(REPORTS_QUIET_MS), &mut reports).await {
             Ok(delivered) => delivered?,
             Err(_) => {
-                self.set(true);
+                self.set_quiet(true);
                 reports.await?
             }
         };
-        self.set(delivered.is_empty());
+        self.unwritten.fetch_add(delivered.len(), Ordering::AcqRel);
+        self.set_quiet(delivered.is_empty());
         match delivered.iter().map(|delivered| delivered.waited_ms).min() {
             Some(waited_ms) if waited_ms > REPORTS_LATE_MS => drop(self.late_reads.fetch_add(1, Ordering::Relaxed)),
             _ => self.late_reads.store(0, Ordering::Relaxed),
@@ -53,16 +57,22 @@ impl Backlog {
         self.late_reads.load(Ordering::Relaxed) >= LATE_READS
     }
 
-    fn set(&self, is_empty: bool) {
-        self.is_empty.store(is_empty, Ordering::Release);
-        if is_empty {
+    /// So many of the reports are in the store.
+    pub(super) fn written(&self, reports: usize) {
+        self.unwritten.fetch_sub(reports, Ordering::AcqRel);
+        self.emptied.notify_one();
+    }
+
+    fn set_quiet(&self, is_quiet: bool) {
+        self.is_quiet.store(is_quiet, Ordering::Release);
+        if is_quiet {
             self.late_reads.store(0, Ordering::Relaxed);
             self.emptied.notify_one();
         }
     }
 
     async fn empty(&self) {
-        while !self.is_empty.load(Ordering::Acquire) {
+        while !self.is_quiet.load(Ordering::Acquire) || self.unwritten.load(Ordering::Acquire) > 0 {
             self.emptied.notified().await;
         }
     }
@@ -103,12 +113,25 @@ mod tests {
         let backlog = Backlog::default();
         assert_eq!(waited_ms(&backlog, 0).await, HEAD_START_MAX_MS, "at the start nobody has looked yet");
         assert_eq!(waited_ms(&backlog, 60_000).await, HEAD_START_MAX_MS);
-        backlog.set(true);
+        backlog.set_quiet(true);
         assert_eq!(waited_ms(&backlog, 0).await, 0);
         assert_eq!(waited_ms(&backlog, 120).await, 120);
         assert_eq!(waited_ms(&backlog, 60_000).await, HEAD_START_MIN_MS);
-        backlog.set(false);
-        let (waited, ()) = tokio::join!(waited_ms(&backlog, 0), async { backlog.set(true) });
+        backlog.set_quiet(false);
+        let (waited, ()) = tokio::join!(waited_ms(&backlog, 0), async { backlog.set_quiet(true) });
+        assert_eq!(waited, 0, "there is no report any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_and_is_not_written_is_a_backlog() {
+        let (backlog, queue) = (Backlog::default(), MemoryQueue::new());
+        let (dispatcher, worker) = (queue.dispatcher(), queue.worker("w"));
+        worker.notify(&started()).await.expect("taken");
+        let read = backlog.reports(dispatcher.as_ref(), 1).await.expect("told");
+        let quiet = tokio::time::timeout(Duration::from_secs(1), backlog.reports(dispatcher.as_ref(), 1)).await;
+        assert!(quiet.is_err(), "there was one");
+        assert_eq!(waited_ms(&backlog, 0).await, HEAD_START_MAX_MS);
+        let (waited, ()) = tokio::join!(waited_ms(&backlog, 0), async { backlog.written(read.len()) });
         assert_eq!(waited, 0, "the last report was written");
     }
 

@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hermes_core::limits::TRANSITION_RUNS_MAX;
 use hermes_core::ports::queue::{DeliveredReport, QueueError};
 use hermes_core::ports::store::StoreError;
 use hermes_core::run::{Event, Illegal};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -28,43 +30,65 @@ struct Written {
     receipts: Vec<String>,
 }
 
+/// One task reads and writes: while a batch is being written, the next is on its way, and no other task needs to be woken
+/// for a report that comes alone.
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let (reports, waiting) = mpsc::channel(TRANSITION_RUNS_MAX);
+    tokio::join!(biased; read(&shared, reports, &shutdown), write(&shared, waiting, &shutdown));
+}
+
+/// Reads ahead of [`write()`], as far as the channel has room.
+async fn read(shared: &Shared, reports: mpsc::Sender<DeliveredReport>, shutdown: &CancellationToken) {
+    let look = || shared.backlog.reports(shared.queue.as_ref(), TRANSITION_RUNS_MAX);
     let mut outage = Outage::none("reports");
-    let mut batch = BatchSize::full();
-    let mut written = None;
     loop {
-        let next = async {
-            let delivered = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return ControlFlow::Break(()),
-                delivered = shared.backlog.reports(shared.queue.as_ref(), batch.runs()) => delivered,
-            };
-            match delivered {
-                Ok(delivered) => {
-                    outage.over();
-                    ControlFlow::Continue(shared.apply_reports(delivered, &mut batch, &shutdown).await)
-                }
-                Err(QueueError::Closed) => ControlFlow::Break(()),
-                Err(error @ (QueueError::Unavailable(_) | QueueError::Full(_))) => {
-                    outage.pause(&error, &shutdown).await;
-                    ControlFlow::Continue(None)
-                }
-            }
+        let delivered = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            delivered = look() => delivered,
         };
-        // The queue hears of one batch while the next is read and committed.
-        let ((), next) = tokio::join!(biased; shared.finish(written.take()), next);
-        match next {
-            ControlFlow::Continue(next) => written = next,
-            ControlFlow::Break(()) => break,
+        match delivered {
+            Ok(delivered) => {
+                outage.over();
+                hand_over(&reports, delivered).await;
+            }
+            Err(QueueError::Closed) => return,
+            Err(error @ (QueueError::Unavailable(_) | QueueError::Full(_))) => outage.pause(&error, shutdown).await,
         }
     }
     // What workers of this very process reported last is in memory only: it must be written before the end.
     let until = Instant::now() + LAST_LOOKS;
-    while let Ok(Ok(delivered)) = tokio::time::timeout(LAST_LOOK, shared.queue.reports(batch.runs())).await {
-        let written = shared.apply_reports(delivered, &mut batch, &shutdown).await;
-        shared.finish(written).await;
+    while let Ok(Ok(delivered)) = tokio::time::timeout(LAST_LOOK, look()).await {
+        hand_over(&reports, delivered).await;
         if Instant::now() >= until {
             break;
+        }
+    }
+}
+
+async fn hand_over(reports: &mpsc::Sender<DeliveredReport>, delivered: Vec<DeliveredReport>) {
+    for report in delivered {
+        reports.send(report).await.expect("the other end is read until this one is dropped");
+    }
+}
+
+/// Applies what was read, all that waits at a time, until nothing more comes.
+async fn write(shared: &Shared, mut waiting: mpsc::Receiver<DeliveredReport>, shutdown: &CancellationToken) {
+    let mut batch = BatchSize::full();
+    let mut written = None;
+    loop {
+        let next = async {
+            let mut delivered = Vec::new();
+            match waiting.recv_many(&mut delivered, batch.runs()).await {
+                0 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(shared.apply_reports(delivered, &mut batch, shutdown).await),
+            }
+        };
+        // The queue hears of one batch while the next is committed.
+        let ((), next) = tokio::join!(biased; shared.finish(written.take()), next);
+        match next {
+            ControlFlow::Continue(next) => written = next,
+            ControlFlow::Break(()) => return,
         }
     }
 }
@@ -86,6 +110,7 @@ impl Shared {
                 Ok(part) => {
                     outage.over();
                     batch.grow();
+                    self.backlog.written(delivered.len());
                     self.finish(written.replace(part)).await;
                     delivered = rest;
                 }
