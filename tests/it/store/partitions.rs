@@ -307,3 +307,29 @@ async fn the_migration_can_be_interrupted_after_each_step() {
         assert_eq!(read(&*world.store(), run.id()).await.id(), run.id());
     }
 }
+
+/// Both go on for as long as they like: the one lists parts that the other has dropped before their turn comes.
+#[tokio::test]
+async fn a_part_that_goes_while_its_indexes_are_checked_is_no_damage() {
+    let world = PostgresWorld::fresh().await;
+    world.execute("CREATE EXTENSION amcheck").await.unwrap();
+    let postgres = world.postgres();
+    let come_and_go = async {
+        loop {
+            for part in parts(&world).await.iter().filter(|part| part.starts_with("kbase_log_2")) {
+                // as the engine does it: whoever checks may be in the way
+                let _ = world.execute(&format!("SET LOCAL lock_timeout = '250ms'; DROP TABLE {part}")).await;
+            }
+            postgres.make_room().await.unwrap();
+        }
+    };
+    let check = async {
+        for _ in 0..20 {
+            assert_eq!(postgres.damage().await.unwrap(), Some(Vec::new()));
+        }
+    };
+    tokio::select! {
+        () = come_and_go => {}
+        () = check => {}
+    }
+}

@@ -1,13 +1,16 @@
 //! What the auditor reads: every row, readable or not, and what has no row.
 
 use hermes_core::ports::store::{StoreError, StoredRun};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{Inner, Postgres, error};
 use crate::store::{AuditRow, count};
 
 /// A time as text, as the core writes it.
 const TIME: &str = r#"to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"#;
+
+/// SQLSTATEs: data are corrupted, an index is.
+const CORRUPTED: [&str; 2] = ["XX001", "XX002"];
 
 impl Inner {
     pub(super) async fn stored_runs(&self, after: &str, limit: usize) -> Result<Vec<StoredRun>, StoreError> {
@@ -96,13 +99,21 @@ impl Inner {
             let checked = sqlx::query("SELECT bt_index_check($1::text::regclass)").bind(&index).execute(&pool).await;
             match checked {
                 Ok(_) => {}
-                // XX001 and XX002: data or an index are corrupted
-                Err(sqlx::Error::Database(refusal)) if refusal.code().is_some_and(|code| code.starts_with("XX")) => {
+                Err(sqlx::Error::Database(refusal))
+                    if refusal.code().is_some_and(|code| CORRUPTED.contains(&&*code)) =>
+                {
                     damaged.push(format!("index {index}: {}", refusal.message()));
                 }
+                // an old part of the log was dropped meanwhile, and its indexes with it
+                Err(_) if !is_there(&pool, &index).await? => {}
                 Err(other) => return Err(error::of(other)),
             }
         }
         Ok(Some(damaged))
     }
+}
+
+async fn is_there(pool: &PgPool, index: &str) -> Result<bool, StoreError> {
+    let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(index);
+    there.fetch_one(pool).await.map_err(error::of)
 }

@@ -137,7 +137,7 @@ pub async fn open_runs_are_those_that_were_accepted_by_then(store: Arc<dyn Store
     let old = accept_earlier(&*store, 2, HOUR_MS).await;
     let young = accept(&*store, 1).await;
     let accepted = old.state().created_at;
-    assert_eq!(store.open_runs(None, Some(accepted), 10).await.unwrap(), [old.clone()]);
+    assert_eq!(store.open_runs(None, Some(accepted), 10).await.unwrap(), std::slice::from_ref(&old));
     assert_eq!(store.open_runs(None, Some(accepted.minus_ms(1)), 10).await.unwrap(), []);
     assert_eq!(store.open_runs(Some(old.id()), Some(accepted), 10).await.unwrap(), []);
     assert_eq!(store.open_runs(None, Some(young.state().created_at), 10).await.unwrap(), [young, old]);
