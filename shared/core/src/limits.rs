@@ -69,7 +69,7 @@ pub const PAGE_EVENTS_MAX: usize = 1_000;
 /// Bytes of an `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Runs changed by one transaction.
-pub const TRANSITION_RUNS_MAX: usize = 256;
+pub const TRANSITION_RUNS_MAX: usize = 512;
 /// Open runs that a dispatcher keeps at hand, so that a report needs no reading; the oldest make room for new ones.
 pub const HOT_RUNS_MAX: usize = 32 * 1_024;
 /// Bytes of them and their results, all together.
