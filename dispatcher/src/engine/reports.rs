@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hermes_core::limits::TRANSITION_RUNS_MAX;
+use hermes_core::limits::{DELIVERY_BYTES_MAX, TRANSITION_RUNS_MAX};
 use hermes_core::ports::queue::{DeliveredReport, QueueError};
 use hermes_core::ports::store::StoreError;
 use hermes_core::run::{Event, Illegal};
-use tokio::sync::mpsc;
+use hermes_core::wire::Outcome;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -24,6 +25,9 @@ const LAST_LOOK: Duration = Duration::from_millis(50);
 /// other dispatchers take them; in one process the workers have ended before.
 const LAST_LOOKS: Duration = Duration::from_secs(2);
 
+/// Kilobytes of results that wait between reading and writing: as much as one read may bring.
+const AHEAD_KB: usize = DELIVERY_BYTES_MAX / 1_024;
+
 /// A batch whose effect is committed: what the queue is still to be told.
 struct Written {
     decided: Decided,
@@ -34,11 +38,12 @@ struct Written {
 /// for a report that comes alone.
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let (reports, waiting) = mpsc::channel(TRANSITION_RUNS_MAX);
-    tokio::join!(biased; read(&shared, reports, &shutdown), write(&shared, waiting, &shutdown));
+    let room = Semaphore::new(AHEAD_KB);
+    tokio::join!(biased; read(&shared, reports, &room, &shutdown), write(&shared, waiting, &room, &shutdown));
 }
 
-/// Reads ahead of [`write()`], as far as the channel has room.
-async fn read(shared: &Shared, reports: mpsc::Sender<DeliveredReport>, shutdown: &CancellationToken) {
+/// Reads ahead of [`write()`], as far as the channel has room for their number, and `room` for their size.
+async fn read(shared: &Shared, reports: mpsc::Sender<DeliveredReport>, room: &Semaphore, shutdown: &CancellationToken) {
     let look = || shared.backlog.reports(shared.queue.as_ref(), TRANSITION_RUNS_MAX);
     let mut outage = Outage::none("reports");
     loop {
@@ -50,7 +55,7 @@ async fn read(shared: &Shared, reports: mpsc::Sender<DeliveredReport>, shutdown:
         match delivered {
             Ok(delivered) => {
                 outage.over();
-                hand_over(&reports, delivered).await;
+                hand_over(&reports, room, delivered).await;
             }
             Err(QueueError::Closed) => return,
             Err(error @ (QueueError::Unavailable(_) | QueueError::Full(_))) => outage.pause(&error, shutdown).await,
@@ -59,30 +64,46 @@ async fn read(shared: &Shared, reports: mpsc::Sender<DeliveredReport>, shutdown:
     // What workers of this very process reported last is in memory only: it must be written before the end.
     let until = Instant::now() + LAST_LOOKS;
     while let Ok(Ok(delivered)) = tokio::time::timeout(LAST_LOOK, look()).await {
-        hand_over(&reports, delivered).await;
+        hand_over(&reports, room, delivered).await;
         if Instant::now() >= until {
             break;
         }
     }
 }
 
-async fn hand_over(reports: &mpsc::Sender<DeliveredReport>, delivered: Vec<DeliveredReport>) {
+async fn hand_over(reports: &mpsc::Sender<DeliveredReport>, room: &Semaphore, delivered: Vec<DeliveredReport>) {
     for report in delivered {
+        let kilobytes = u32::try_from(kilobytes(&report)).unwrap_or(u32::MAX);
+        room.acquire_many(kilobytes).await.expect("it is never closed").forget();
         reports.send(report).await.expect("the other end is read until this one is dropped");
     }
 }
 
+/// What a report counts, at most all the room there is.
+fn kilobytes(delivered: &DeliveredReport) -> usize {
+    match &delivered.report.outcome {
+        Outcome::Completed { result, .. } => (result.get().len() / 1_024 + 1).min(AHEAD_KB),
+        _ => 1,
+    }
+}
+
 /// Applies what was read, all that waits at a time, until nothing more comes.
-async fn write(shared: &Shared, mut waiting: mpsc::Receiver<DeliveredReport>, shutdown: &CancellationToken) {
+async fn write(
+    shared: &Shared,
+    mut waiting: mpsc::Receiver<DeliveredReport>,
+    room: &Semaphore,
+    shutdown: &CancellationToken,
+) {
     let mut batch = BatchSize::full();
     let mut written = None;
     loop {
         let next = async {
             let mut delivered = Vec::new();
-            match waiting.recv_many(&mut delivered, batch.runs()).await {
-                0 => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(shared.apply_reports(delivered, &mut batch, shutdown).await),
+            if waiting.recv_many(&mut delivered, batch.runs()).await == 0 {
+                return ControlFlow::Break(());
             }
+            room.add_permits(delivered.iter().map(kilobytes).sum());
+            ControlFlow::Continue(shared.apply_reports(delivered, &mut batch, shutdown).await)
         };
         // The queue hears of one batch while the next is committed.
         let ((), next) = tokio::join!(biased; shared.finish(written.take()), next);
@@ -167,5 +188,33 @@ impl Shared {
             }
         };
         tokio::join!(biased; self.tell_queue(&decided), acknowledged);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hermes_core::Json;
+    use hermes_core::limits::RESULT_BYTES_MAX;
+    use hermes_core::wire::{Report, WIRE_VERSION};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn large_results_are_read_ahead_up_to_their_bytes_and_not_to_their_number() {
+        let result = Json::parse(&format!("\"{}\"", "x".repeat(RESULT_BYTES_MAX - 2))).expect("valid");
+        let job = "00000000000000000000000000000009/a/1".parse().expect("valid");
+        let outcome = Outcome::Completed { duration_ms: 1, result };
+        let report = Report { v: WIRE_VERSION, job, worker: "w".to_owned(), outcome };
+        let one = DeliveredReport { receipt: "r".to_owned(), report, waited_ms: 0 };
+        let (reports, mut waiting) = mpsc::channel(TRANSITION_RUNS_MAX);
+        let room = Semaphore::new(AHEAD_KB);
+        let all = hand_over(&reports, &room, vec![one; 64]);
+        assert!(tokio::time::timeout(Duration::from_secs(1), all).await.is_err());
+        let mut ahead = Vec::new();
+        waiting.recv_many(&mut ahead, TRANSITION_RUNS_MAX).await;
+        let bytes = ahead.len() * RESULT_BYTES_MAX;
+        assert!(!ahead.is_empty() && bytes <= DELIVERY_BYTES_MAX, "{bytes} bytes");
+        room.add_permits(ahead.iter().map(kilobytes).sum());
+        assert_eq!(room.available_permits(), AHEAD_KB);
     }
 }
