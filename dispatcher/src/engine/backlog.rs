@@ -8,7 +8,9 @@
 //! answers are there, only not written yet. So after an outage, and at the start of a process, the timers let the reports
 //! go first: for as long as the outage lasted, within limits, and until this process has no report left to write.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hermes_core::limits::{HEAD_START_MAX_MS, HEAD_START_MIN_MS, REPORTS_LATE_MS, REPORTS_QUIET_MS};
@@ -21,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Backlog {
     /// Whether the queue had none when it was asked last.
     is_quiet: AtomicBool,
-    /// Reports that were read and are not written yet.
-    unwritten: AtomicUsize,
+    /// Receipts of reports that were read, until they are written and acknowledged.
+    at_hand: Mutex<HashSet<String>>,
     emptied: Notify,
     /// Reads in a row of which even the youngest report came late.
     late_reads: AtomicU32,
@@ -32,7 +34,9 @@ pub(super) struct Backlog {
 const LATE_READS: u32 = 2;
 
 impl Backlog {
-    /// The next reports, which count until they are [`Self::written`]. None for a moment means that the queue has no more.
+    /// The next reports, which are at hand until they are [`Self::done`]. None for a moment means that the queue has no more.
+    ///
+    /// While the store is slow, the queue may take what is at hand for lost, and deliver it again: that is left out.
     pub(super) async fn reports(&self, queue: &dyn JobQueue, max: usize) -> Result<Vec<DeliveredReport>, QueueError> {
         let reports = queue.reports(max);
         tokio::pin!(reports);
@@ -43,7 +47,7 @@ impl Backlog {
                 reports.await?
             }
         };
-        self.unwritten.fetch_add(delivered.len(), Ordering::AcqRel);
+        let delivered = self.new_among(delivered);
         self.set_quiet(delivered.is_empty());
         match delivered.iter().map(|delivered| delivered.waited_ms).min() {
             Some(waited_ms) if waited_ms > REPORTS_LATE_MS => drop(self.late_reads.fetch_add(1, Ordering::Relaxed)),
@@ -57,10 +61,23 @@ impl Backlog {
         self.late_reads.load(Ordering::Relaxed) >= LATE_READS
     }
 
-    /// So many of the reports are in the store.
-    pub(super) fn written(&self, reports: usize) {
-        self.unwritten.fetch_sub(reports, Ordering::AcqRel);
+    fn new_among(&self, mut delivered: Vec<DeliveredReport>) -> Vec<DeliveredReport> {
+        let mut at_hand = self.at_hand();
+        delivered.retain(|delivered| at_hand.insert(delivered.receipt.clone()));
+        delivered
+    }
+
+    /// Nothing is left to do for these reports.
+    pub(super) fn done(&self, receipts: &[String]) {
+        let mut at_hand = self.at_hand();
+        for receipt in receipts {
+            at_hand.remove(receipt);
+        }
         self.emptied.notify_one();
+    }
+
+    fn at_hand(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_quiet(&self, is_quiet: bool) {
@@ -72,7 +89,7 @@ impl Backlog {
     }
 
     async fn empty(&self) {
-        while !self.is_quiet.load(Ordering::Acquire) || self.unwritten.load(Ordering::Acquire) > 0 {
+        while !self.is_quiet.load(Ordering::Acquire) || !self.at_hand().is_empty() {
             self.emptied.notified().await;
         }
     }
@@ -131,7 +148,7 @@ mod tests {
         let quiet = tokio::time::timeout(Duration::from_secs(1), backlog.reports(dispatcher.as_ref(), 1)).await;
         assert!(quiet.is_err(), "there was one");
         assert_eq!(waited_ms(&backlog, 0).await, HEAD_START_MAX_MS);
-        let (waited, ()) = tokio::join!(waited_ms(&backlog, 0), async { backlog.written(read.len()) });
+        let (waited, ()) = tokio::join!(waited_ms(&backlog, 0), async { backlog.done(&[read[0].receipt.clone()]) });
         assert_eq!(waited, 0, "the last report was written");
     }
 
@@ -143,7 +160,8 @@ mod tests {
             worker.notify(&started()).await.expect("taken");
             tokio::time::advance(Duration::from_millis(waits_ms)).await;
             let delivered = backlog.reports(dispatcher.as_ref(), 1).await.expect("told").remove(0);
-            dispatcher.acknowledge(&[delivered.receipt]).await.expect("taken");
+            dispatcher.acknowledge(std::slice::from_ref(&delivered.receipt)).await.expect("taken");
+            backlog.done(&[delivered.receipt]);
             backlog.is_late()
         };
         assert!(!read_after(REPORTS_LATE_MS + 1).await, "once may be what a dead dispatcher had");
@@ -154,6 +172,18 @@ mod tests {
         assert!(!read_after(60_000).await && read_after(60_000).await);
         let quiet = tokio::time::timeout(Duration::from_secs(1), backlog.reports(dispatcher.as_ref(), 1)).await;
         assert!(quiet.is_err() && !backlog.is_late());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_at_hand_is_not_taken_again_when_its_lease_ends() {
+        let (backlog, queue) = (Backlog::default(), MemoryQueue::new());
+        let (dispatcher, worker) = (queue.dispatcher(), queue.worker("w"));
+        worker.notify(&started()).await.expect("taken");
+        let mut read = async || backlog.reports(dispatcher.as_ref(), 1).await.expect("told");
+        let taken = read().await;
+        assert_eq!(read().await, [], "the queue delivered it again");
+        backlog.done(&[taken[0].receipt.clone()]);
+        assert_eq!(read().await.len(), 1, "it was not acknowledged");
     }
 
     fn started() -> Report {

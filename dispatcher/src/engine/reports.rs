@@ -131,7 +131,6 @@ impl Shared {
                 Ok(part) => {
                     outage.over();
                     batch.grow();
-                    self.backlog.written(delivered.len());
                     self.finish(written.replace(part)).await;
                     delivered = rest;
                 }
@@ -188,6 +187,7 @@ impl Shared {
             }
         };
         tokio::join!(biased; self.tell_queue(&decided), acknowledged);
+        self.backlog.done(&receipts);
     }
 }
 

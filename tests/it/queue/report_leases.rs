@@ -1,5 +1,6 @@
 //! Reports are lent to dispatchers for a moment only: a dead one delays nothing, a slow one keeps what it has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hermes_adapters::redis::{RedisOptions, RedisQueue};
@@ -26,9 +27,9 @@ async fn server_ms_soon(redis: &Redis) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_dispatcher_keeps_its_reports_and_those_of_a_dead_one_go_to_another() {
+async fn a_slow_dispatcher_that_asks_for_more_keeps_its_reports_and_those_of_a_dead_one_go_to_another() {
     let world = RedisWorld::on(Redis::shared());
-    let (slow, heir) = (dispatcher(&world, "slow").await, dispatcher(&world, "heir").await);
+    let (slow, heir) = (Arc::new(dispatcher(&world, "slow").await), dispatcher(&world, "heir").await);
     let worker = world.queue("worker").await;
     slow.publish(&[job(1)]).await.unwrap();
     let delivery = receive_one(&worker).await;
@@ -37,10 +38,16 @@ async fn a_slow_dispatcher_keeps_its_reports_and_those_of_a_dead_one_go_to_anoth
 
     let began = server_ms_soon(&world.redis).await;
     let waiting = tokio::spawn(async move { take_report(&heir).await });
+    let asking = tokio::spawn({
+        let slow = Arc::clone(&slow);
+        async move { take_report(&*slow).await }
+    });
     let two_leases_later = began + 2 * u64::try_from(REPORT_LEASE.as_millis()).expect("seconds");
     while server_ms_soon(&world.redis).await < two_leases_later {
-        assert!(!waiting.is_finished(), "it is still being worked on");
+        assert!(!waiting.is_finished() && !asking.is_finished(), "it is still being worked on");
     }
+    asking.abort();
+    assert!(asking.await.is_err_and(|error| error.is_cancelled()));
     drop(slow);
     assert_eq!(soon(waiting).await.expect("no panic").report, taken.report);
 }

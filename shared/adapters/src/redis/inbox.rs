@@ -259,6 +259,10 @@ impl<S: Source> Reader<S> {
     async fn serve(&mut self, request: Request<S::Item>) {
         // Asked once more after each blocking read: whoever has stopped waiting needs nothing.
         while !request.reply.is_closed() && !self.core.closed.is_cancelled() {
+            // Whoever asks for more may still be busy with what it has.
+            if Instant::now() >= self.next_renewal {
+                self.renew().await;
+            }
             let mut items = self.returned.take(request.max);
             if items.is_empty() {
                 items = self.fetch(request.max).await;
