@@ -34,7 +34,7 @@ async fn a_slow_dispatcher_that_asks_for_more_keeps_its_reports_and_those_of_a_d
     slow.publish(&[job(1)]).await.unwrap();
     let delivery = receive_one(&worker).await;
     worker.report(&delivery.receipt, &done(&delivery.job.id, &worker)).await.unwrap();
-    let taken = take_report(&slow).await;
+    let taken = take_report(&*slow).await;
 
     let began = server_ms_soon(&world.redis).await;
     let waiting = tokio::spawn(async move { take_report(&heir).await });
