@@ -179,7 +179,7 @@ mod tests {
         let (backlog, queue) = (Backlog::default(), MemoryQueue::new());
         let (dispatcher, worker) = (queue.dispatcher(), queue.worker("w"));
         worker.notify(&started()).await.expect("taken");
-        let mut read = async || backlog.reports(dispatcher.as_ref(), 1).await.expect("told");
+        let read = async || backlog.reports(dispatcher.as_ref(), 1).await.expect("told");
         let taken = read().await;
         assert_eq!(read().await, [], "the queue delivered it again");
         backlog.done(&[taken[0].receipt.clone()]);
