@@ -70,7 +70,8 @@ fn service<'a>(run: &'a Value, name: &str) -> &'a Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_customers_request_is_answered_with_the_summary_and_leaves_its_two_events() {
-    let ground = ground().await;
+    // as on the first day: the dispatcher makes the tables, too
+    let ground = Ground { database_url: postgres::empty_database().await, ..ground().await };
     let data = || Answer::Data(json!({ "score": 0.5 }));
     let refused =
         Answer::Raw(401, "application/json", r#"{"ok":false,"error":{"code":"unauthorized","message":"no"}}"#.into());

@@ -55,12 +55,13 @@ pub(super) async fn one_by_one(system: &System, plan: &Plan, count: usize) -> an
     Ok(Latencies::of(durations).with(accepted))
 }
 
-/// Starts one run over a new connection, without any warm-up, and waits for it; then checks it.
-pub(super) async fn first(system: &System, plan: &Plan) -> anyhow::Result<Latencies> {
+/// Starts one run more over a new connection, without any warm-up, and waits for it; then checks it and those `before`.
+pub(super) async fn one_more(system: &System, plan: &Plan, before: &Latencies) -> anyhow::Result<Latencies> {
     let mut connection = Connection::to(&system.servers[0])?;
-    let (run_id, duration) = one(&mut connection, plan, 0).await?;
-    verify::compare(&mut connection, plan, &[run_id]).await?;
-    Ok(Latencies::of(vec![duration]).with(vec![run_id]))
+    let (run_id, duration) = one(&mut connection, plan, before.accepted.len() as u64).await?;
+    let accepted: Vec<RunId> = before.accepted.iter().copied().chain([run_id]).collect();
+    verify::compare(&mut connection, plan, &accepted).await?;
+    Ok(Latencies::of(vec![duration]).with(accepted))
 }
 
 /// Starts one run and waits for it; time during which it was refused counts.

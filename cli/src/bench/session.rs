@@ -151,12 +151,12 @@ impl Session<'_> {
 
     async fn quiet(&mut self) -> anyhow::Result<()> {
         let seconds = self.bench.quiet;
-        let (plan, plan_after) = (self.plan("q").await?, self.plan("q-first").await?);
+        let plan = self.plan("q").await?;
         let before = latency::one_by_one(self.system, &plan, RUNS_BEFORE_QUIET).await?;
         output::note(&format!("Q: {seconds} s of quiet …"));
         tokio::time::sleep(Duration::from_secs(seconds)).await;
-        let first = latency::first(self.system, &plan_after).await?;
-        self.executions += (before.accepted.len() + first.accepted.len()) as u64 * plan.services;
+        let first = latency::one_more(self.system, &plan, &before).await?;
+        self.executions += first.accepted.len() as u64 * plan.services;
         self.figures.add(
             "Q_before_p50_ms",
             before.quantile_ms(0.5),

@@ -152,7 +152,10 @@ impl Link {
     pub(super) async fn migrate(&self, migrations: &Migrator) -> Result<(), OpenError> {
         let ours = Migrator { migrations: migrations.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT };
         // a connection of its own: a migration may take longer than any statement of the engine
-        let single = PgPoolOptions::new().max_connections(1);
+        let single = PgPoolOptions::new().max_connections(1).after_connect(|connection, _| {
+            // Migrations commit their steps in the middle of a text, of which Postgres warns each time.
+            Box::pin(async move { connection.execute("SET client_min_messages = error").await.map(drop) })
+        });
         let pool = self.deadline(single.connect_with(self.connect.clone())).await?;
         let done = ours.run(&pool).await;
         pool.close().await;

@@ -33,11 +33,28 @@ pub(super) fn of(error: sqlx::Error) -> StoreError {
     }
 }
 
+/// The same for the connection that writes.
+pub(super) fn of_writing(error: rusqlite::Error) -> StoreError {
+    match error {
+        rusqlite::Error::SqliteFailure(error, text) => {
+            let text = text.unwrap_or_else(|| error.to_string());
+            of_code(u32::try_from(error.extended_code).ok(), text)
+        }
+        rusqlite::Error::FromSqlConversionFailure(index, _, source) => {
+            StoreError::Corrupt { table: "?", column: "?", detail: format!("column {index} of the result: {source}") }
+        }
+        // the rest is about statements and their parameters
+        other => StoreError::Defect(other.to_string()),
+    }
+}
+
 fn of_database(error: &dyn DatabaseError) -> StoreError {
-    let text = error.message().to_owned();
+    of_code(error.code().and_then(|code| code.parse().ok()), error.message().to_owned())
+}
+
+fn of_code(code: Option<u32>, text: String) -> StoreError {
     // extended codes carry the primary one in their low byte
-    let primary = error.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
-    match primary {
+    match code.map(|code| code & 0xff) {
         Some(code::BUSY | code::LOCKED | code::NOMEM | code::READONLY | code::IOERR | code::CANTOPEN) => {
             StoreError::Unavailable(text)
         }

@@ -1,7 +1,6 @@
 //! The store of the embedded mode: one SQLite file, one process, one writer.
 //!
-//! Writes take the single writing connection with `BEGIN IMMEDIATE` and are durable when they return (WAL with
-//! `synchronous=FULL`); reads go over a few read-only connections and see the last commit. There is no skipping of
+//! Writes take the single writing connection in turn and are durable when they return (WAL with `synchronous=FULL`); reads go over a few read-only connections and see the last commit. There is no skipping of
 //! locked runs, because nobody else can hold a lock.
 
 mod audit;
@@ -12,6 +11,7 @@ mod read;
 mod retention;
 mod transaction;
 mod write;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use hermes_core::ports::store::{
     Claim, EventFilter, Removed, RunFilter, RunListing, Store, StoreError, StoredPlan, StoredRun, Transaction,
 };
 use hermes_core::{EventId, Plan, PlanId, Run, RunId, Timestamp};
-use sqlx::Connection as _;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+use self::writer::Writer;
 use crate::store::{Damaged, OpenError, PlanCache, StoredTime};
 
 pub use lock::owner_of;
@@ -51,14 +51,30 @@ pub struct Sqlite {
 }
 
 struct Inner {
-    /// One connection: the only one that writes.
-    writer: SqlitePool,
     readers: SqlitePool,
     clock: clock::Clock,
     plans: PlanCache,
     damaged: Damaged,
     /// `None` for one who only reads.
-    lock: Option<lock::Lock>,
+    owner: Option<Owner>,
+}
+
+/// What only one process has.
+struct Owner {
+    writer: Writer,
+    lock: lock::Lock,
+}
+
+impl Inner {
+    fn new(readers: SqlitePool, clock: clock::Clock, owner: Option<Owner>) -> Self {
+        Self { readers, clock, plans: PlanCache::default(), damaged: Damaged::default(), owner }
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        let owner =
+            self.owner.as_ref().ok_or_else(|| StoreError::Defect("the file is open for reading only".to_owned()));
+        owner.map(|owner| &owner.writer)
+    }
 }
 
 impl Sqlite {
@@ -80,25 +96,23 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            // what a statement of many rows keeps until it ends: a file for each would cost more than the statement
-            .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
             .busy_timeout(WAIT);
-        // a batch gives its rows back in one go
-        let writing = options.clone().row_buffer_size(write::ROWS_MAX + 1);
-        let writer = pool(1).connect_with(writing).await.map_err(failed)?;
-        let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await.map_err(failed)?;
-        check_version(&version)?;
-        MIGRATIONS.run(&writer).await.map_err(|error| match error {
+        check_version(rusqlite::version())?;
+        let first = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        MIGRATIONS.run(&first).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) => {
                 OpenError::Refused(format!("{} was written by a newer version of hermes: use that", path.display()))
             }
             other => OpenError::Refused(format!("cannot use {}: {other}", path.display())),
         })?;
-        let clock = clock_of(&writer).await.map_err(failed)?;
+        let clock = clock_of(&first).await.map_err(failed)?;
+        let writer = Writer::open(path, WAIT, CHECKPOINT_PAGES);
+        let writer =
+            writer.map_err(|error| OpenError::Unavailable(format!("cannot open {}: {error}", path.display())))?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;
-        let (plans, damaged) = (PlanCache::default(), Damaged::default());
-        Ok(Self { inner: Arc::new(Inner { writer, readers, clock, plans, damaged, lock: Some(lock) }) })
+        // not before another one is open: the last one to go folds the log into the file
+        first.close().await;
+        Ok(Self { inner: Arc::new(Inner::new(readers, clock, Some(Owner { writer, lock }))) })
     }
 
     /// Opens the file for reading only, also while another process has it: it takes no lock and changes nothing in the
@@ -125,8 +139,7 @@ impl Sqlite {
             return Err(OpenError::Outdated(format!("{} lacks version {version} ({what})", path.display())));
         }
         let clock = clock_of(&readers).await.map_err(failed)?;
-        let (plans, damaged, writer) = (PlanCache::default(), Damaged::default(), readers.clone());
-        Ok(Self { inner: Arc::new(Inner { writer, readers, clock, plans, damaged, lock: None }) })
+        Ok(Self { inner: Arc::new(Inner::new(readers, clock, None)) })
     }
 
     /// Changes what [`owner_of`] gives to others.
@@ -134,7 +147,7 @@ impl Sqlite {
     /// # Errors
     /// If the lock file cannot be written.
     pub fn announce(&self, owner_note: &str) -> std::io::Result<()> {
-        self.inner.lock.as_ref().map_or(Ok(()), |lock| lock.announce(owner_note))
+        self.inner.owner.as_ref().map_or(Ok(()), |owner| owner.lock.announce(owner_note))
     }
 
     /// Closes all connections, folds the log into the file and lets others have it.
@@ -143,8 +156,9 @@ impl Sqlite {
     /// If the lock cannot be released; it goes with the value then.
     pub async fn close(&self) -> std::io::Result<()> {
         self.inner.readers.close().await;
-        self.inner.writer.close().await;
-        self.inner.lock.as_ref().map_or(Ok(()), lock::Lock::release)
+        let Some(owner) = &self.inner.owner else { return Ok(()) };
+        owner.writer.close().await;
+        owner.lock.release()
     }
 }
 
@@ -155,9 +169,6 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
         .idle_timeout(None)
         .test_before_acquire(false)
-        // When a disk is full SQLite ends a transaction by itself, and the roll-back after it fails: such a connection
-        // believes for ever that it is in that transaction.
-        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 /// A clock that does not go back behind what was recorded.

@@ -8,7 +8,7 @@ use hermes_core::ports::store::{EventFilter, PreviousOf, RunFilter, RunListing, 
 use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp};
 use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteExecutor};
 
-use super::{Inner, error};
+use super::{Inner, error, write};
 use crate::store::{
     LogRow, Newest, NewestRows, PlanRow, Restored, RunRow, StoredTime, VersionRow, count, events_of, is_diagnosis,
     listing, number, text,
@@ -255,34 +255,10 @@ impl Inner {
     }
 
     pub(super) async fn put_plan(&self, plan: &Plan) -> Result<StoredPlan, StoreError> {
-        let (id, hash) = (plan.id().as_str(), plan.hash().as_str());
-        let mut write = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error::of)?;
-        sqlx::query("INSERT INTO plans (hash, frozen) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(hash)
-            .bind(plan.frozen())
-            .execute(&mut *write)
-            .await
-            .map_err(error::of)?;
-        sqlx::query(
-            "INSERT INTO plan_versions (plan_id, version, hash, created_at)
-             SELECT ?1, 1 + coalesce(max(version), 0), ?2, ?3 FROM plan_versions WHERE plan_id = ?1
-             ON CONFLICT (plan_id, hash) DO NOTHING",
-        )
-        .bind(id)
-        .bind(hash)
-        .bind(StoredTime::exact(self.clock.now()))
-        .execute(&mut *write)
-        .await
-        .map_err(error::of)?;
-        let row: VersionRow =
-            sqlx::query_as("SELECT hash, version, created_at FROM plan_versions WHERE plan_id = ? AND hash = ?")
-                .bind(id)
-                .bind(hash)
-                .fetch_one(&mut *write)
-                .await
-                .map_err(error::of)?;
-        write.commit().await.map_err(error::of)?;
-        let plan = self.plans.get(hash).unwrap_or_else(|| Arc::new(plan.clone()));
+        let (now, plan) = (StoredTime::exact(self.clock.now()), Arc::new(plan.clone()));
+        let stored = Arc::clone(&plan);
+        let row = self.writer()?.commit(move |connection| write::put_plan(connection, &stored, now)).await?;
+        let plan = self.plans.get(plan.hash().as_str()).unwrap_or(plan);
         self.plans.put(&plan);
         row.into_stored(Some(plan))
     }
@@ -320,16 +296,8 @@ impl Inner {
     }
 
     pub(super) async fn callback_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
-        sqlx::query("INSERT INTO instance (id, callback_key, created_at) VALUES (1, ?, ?) ON CONFLICT DO NOTHING")
-            .bind(fresh.to_vec())
-            .bind(StoredTime::exact(self.clock.now()))
-            .execute(&self.writer)
-            .await
-            .map_err(error::of)?;
-        let key: Vec<u8> = sqlx::query_scalar("SELECT callback_key FROM instance WHERE id = 1")
-            .fetch_one(&self.writer)
-            .await
-            .map_err(error::of)?;
+        let now = StoredTime::exact(self.clock.now());
+        let key = self.writer()?.commit(move |connection| write::callback_key(connection, &fresh, now)).await?;
         key.try_into().map_err(|_| StoreError::Corrupt {
             table: "instance",
             column: "callback_key",

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hermes_core::kbase::KbaseEvent;
 use hermes_core::ports::store::{Change, Claim, Committed, PreviousOf, StoreError, Transaction};
-use hermes_core::{EventId, Json, Plan, Run, RunId, Timestamp};
-use sqlx::{Sqlite, SqliteConnection};
+use hermes_core::{EventId, Json, Run, RunId, Timestamp};
+use rusqlite::{Connection, Params, params};
 
-use super::{Inner, error, read, write};
+use super::write::Writing;
+use super::writer::Turn;
+use super::{Inner, error, read};
 use crate::store::{Batch, Restored, RunRow, StoredTime, count, text};
-
-type Write = sqlx::Transaction<'static, Sqlite>;
 
 /// Taken runs, and the write lock; dropping it rolls back.
 pub(super) struct Taken {
@@ -20,69 +20,63 @@ pub(super) struct Taken {
     runs: Vec<Run>,
     unreadable: Vec<(RunId, String)>,
     /// `None` if no run was asked for: the lock is taken at the commit then.
-    write: Option<Write>,
+    turn: Option<Turn>,
 }
 
 pub(super) async fn begin(store: Arc<Inner>, claim: Claim<'_>) -> Result<Taken, StoreError> {
-    let mut write = match claim {
-        Claim::Nothing => {
-            let now = store.clock.now();
-            return Ok(Taken { store, now, runs: Vec::new(), unreadable: Vec::new(), write: None });
-        }
-        Claim::Runs(_) | Claim::Due(_) => store.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error::of)?,
+    let mut turn = match claim {
+        Claim::Nothing => None,
+        Claim::Runs(_) | Claim::Due(_) => Some(store.writer()?.turn().await?),
     };
-    // read under the lock: no event of another transaction is newer
+    // read when nobody else can write: no event of another transaction is newer
     let now = store.clock.now();
-    let Restored { runs, unreadable } = match claim {
-        Claim::Nothing => Restored::default(),
-        Claim::Runs(ids) => {
-            let rows = by_id(&mut write, ids).await?;
+    let Restored { runs, unreadable } = match (claim, &mut turn) {
+        (Claim::Runs(ids), Some(turn)) => {
+            let ids = text(ids);
+            let rows = turn.part(move |connection| by_id(connection, &ids)).await?;
             store.restore_readable(rows).await?
         }
-        Claim::Due(limit) => {
-            let runs = due(&store, &mut write, now, limit).await?;
+        (Claim::Due(limit), Some(turn)) => {
+            let runs = due(&store, turn, now, limit).await?;
             Restored { runs, unreadable: Vec::new() }
         }
+        (Claim::Nothing, _) | (_, None) => Restored::default(),
     };
-    Ok(Taken { store, now, runs, unreadable, write: Some(write) })
+    Ok(Taken { store, now, runs, unreadable, turn })
 }
 
-async fn by_id(connection: &mut SqliteConnection, ids: &[RunId]) -> Result<Vec<RunRow>, StoreError> {
-    sqlx::query_as(
-        "SELECT run_id, plan_hash, last_seq, state FROM runs
-         WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id",
-    )
-    .bind(text(ids))
-    .fetch_all(connection)
-    .await
-    .map_err(error::of)
+fn by_id(connection: &Connection, ids: &str) -> Result<Vec<RunRow>, StoreError> {
+    let sql = "SELECT run_id, plan_hash, last_seq, state FROM runs
+               WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id";
+    rows(connection, sql, [ids]).map_err(error::of_writing)
 }
 
 /// Due runs. Those that cannot be read make room for the ones behind them.
-async fn due(
-    store: &Inner,
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-    limit: usize,
-) -> Result<Vec<Run>, StoreError> {
+async fn due(store: &Inner, turn: &mut Turn, now: Timestamp, limit: usize) -> Result<Vec<Run>, StoreError> {
+    let sql = "SELECT run_id, plan_hash, last_seq, state FROM runs
+               WHERE wake_at <= ? AND run_id NOT IN (SELECT value FROM json_each(?))
+               ORDER BY wake_at, run_id LIMIT ?";
     loop {
-        let rows: Vec<RunRow> = sqlx::query_as(
-            "SELECT run_id, plan_hash, last_seq, state FROM runs
-             WHERE wake_at <= ? AND run_id NOT IN (SELECT value FROM json_each(?))
-             ORDER BY wake_at, run_id LIMIT ?",
-        )
-        .bind(StoredTime::exact(now))
-        .bind(text(&store.damaged.ids()))
-        .bind(count(limit))
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(error::of)?;
+        let damaged = text(&store.damaged.ids());
+        let due = move |connection: &Connection| {
+            let values = params![StoredTime::exact(now), damaged, count(limit)];
+            rows(connection, sql, values).map_err(error::of_writing)
+        };
+        let rows = turn.part(due).await?;
         let found = rows.len();
         let Restored { runs, .. } = store.restore_readable(rows).await?;
         if runs.len() == found {
             return Ok(runs);
         }
     }
+}
+
+fn rows(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<Vec<RunRow>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok(RunRow { run_id: row.get(0)?, plan_hash: row.get(1)?, last_seq: row.get(2)?, state: row.get(3)? })
+    };
+    statement.query_map(values, row)?.collect()
 }
 
 #[async_trait]
@@ -108,30 +102,15 @@ impl Transaction for Taken {
     }
 
     async fn commit(self: Box<Self>, changes: Vec<Change>) -> Result<Vec<Committed>, StoreError> {
-        let Self { store, write, .. } = *self;
-        let mut batch = Batch::of(changes)?;
-        let mut write = match write {
-            Some(write) => write,
-            None => store.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error::of)?,
+        let Self { store, turn, .. } = *self;
+        let writing = Writing::of(Batch::of(changes)?, &store.plans);
+        let plans = writing.plans();
+        let turn = match turn {
+            Some(turn) => turn,
+            None => store.writer()?.turn().await?,
         };
-        if !write::update(&mut write, &batch.updates).await? {
-            drop(write);
-            return Err(write::conflict(&store.readers, &batch.updates).await?);
-        }
-        let plans: Vec<Arc<Plan>> = batch.accepts.iter().map(|accept| Arc::clone(accept.run.plan())).collect();
-        write::insert_plans(&store, &mut write, &plans).await?;
-        let inserted = write::insert(&mut write, &batch.accepts).await?;
-        let keys = batch.retain_inserted(&inserted);
-        let owners = write::owners(&mut write, keys).await?;
-        write::append(&mut write, &batch).await?;
-        // a run whose id is taken is found here, before anything is committed
-        let outcome = batch.outcome(owners)?;
-        write.commit().await.map_err(error::of)?;
-        for plan in plans {
-            if store.plans.get(plan.hash().as_str()).is_none() {
-                store.plans.put(&plan);
-            }
-        }
+        let outcome = turn.commit(move |connection| writing.write(connection)).await?;
+        plans.iter().for_each(|plan| store.plans.put(plan));
         Ok(outcome)
     }
 }

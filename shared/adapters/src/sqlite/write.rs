@@ -1,216 +1,187 @@
-//! The statements that write. Each takes many rows, because what a statement costs besides its rows is a way to the
-//! connection's thread and back.
+//! The statements that write, which are run by the thread of [`super::writer`].
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, LazyLock};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use hermes_core::ports::store::StoreError;
-use hermes_core::{Plan, RunId};
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use hermes_core::kbase::KbaseEvent;
+use hermes_core::ports::store::{Committed, StoreError};
+use hermes_core::{Plan, Run, RunId};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Inner, error};
-use crate::store::{Accept, Batch, Heads, LogRow, Owner, StoredTime, Update, number, text};
+use super::error;
+use crate::store::{Batch, Heads, LogRow, Owner, PlanCache, StoredTime, VersionRow, number, text};
 
-/// Rows of one statement at most; a power of two.
-pub(super) const ROWS_MAX: usize = 256;
-/// The sizes of a statement: 1, 2, 4 … [`ROWS_MAX`] rows.
-const SIZES: usize = ROWS_MAX.ilog2() as usize + 1;
-/// Parameters that SQLite takes in one statement.
-const PARAMETERS_MAX: usize = 32_766;
+/// A batch with its texts. They are made before it is its turn, so that the thread that writes does nothing else.
+pub(super) struct Writing {
+    batch: Batch,
+    /// Of the new runs, in the order of the batch.
+    accepted: Vec<Texts>,
+    /// Of the changed runs.
+    updated: Vec<Texts>,
+    /// Plans that this process has not seen in the database yet.
+    plans: Vec<Arc<Plan>>,
+}
 
-const _: () = assert!(ROWS_MAX.is_power_of_two() && ROWS_MAX * 16 <= PARAMETERS_MAX, "a run has 16 columns");
+/// What is stored of a run.
+struct Texts {
+    state: String,
+    log: Vec<LogRow>,
+}
 
-/// One statement in all its sizes, so that few texts are prepared, once each. It is about the rows of `new`, which are
-/// parameters. Rows that a batch does not fill stay unbound: they are NULL, and the statement must pass them over.
-struct Sized([String; SIZES]);
-
-impl Sized {
-    fn of(columns: &str, statement: &str) -> Self {
-        let row = format!("({})", vec!["?"; columns.split(',').count()].join(", "));
-        Self(std::array::from_fn(|size| {
-            let rows = vec![row.as_str(); 1 << size].join(", ");
-            format!("WITH new ({columns}) AS (VALUES {rows}) {statement}")
-        }))
-    }
-
-    /// The smallest one that holds so many rows, at most [`ROWS_MAX`].
-    fn for_rows(&self, rows: usize) -> &str {
-        &self.0[rows.next_power_of_two().ilog2() as usize]
+impl Texts {
+    fn of(run: &Run, events: &[KbaseEvent]) -> Self {
+        Self { state: text(run.state()), log: LogRow::of(events, Heads::Placed).collect() }
     }
 }
 
-/// Writes runs over the versions that were taken. Whether all of them were still there.
-pub(super) async fn update(connection: &mut SqliteConnection, updates: &[Update]) -> Result<bool, StoreError> {
-    static STATEMENT: LazyLock<Sized> = LazyLock::new(|| {
-        Sized::of(
-            "run_id, taken_seq, status, revision, last_seq, started_at, deadline_at, wake_at, settled_at, state",
-            "UPDATE runs SET status = new.status, revision = new.revision, last_seq = new.last_seq,
-                             started_at = new.started_at, deadline_at = new.deadline_at, wake_at = new.wake_at,
-                             settled_at = new.settled_at, state = new.state
-             FROM new
-             -- the fence: nobody has written since the run was taken
-             WHERE runs.run_id = new.run_id AND runs.last_seq = new.taken_seq",
-        )
-    });
-    for updates in updates.chunks(ROWS_MAX) {
-        let mut statement = sqlx::query(STATEMENT.for_rows(updates.len()));
-        for update in updates {
+impl Writing {
+    pub(super) fn of(batch: Batch, known: &PlanCache) -> Self {
+        let accepted = batch.accepts.iter().map(|accept| Texts::of(&accept.run, &accept.events)).collect();
+        let updated = batch.updates.iter().map(|update| Texts::of(&update.run, &update.events)).collect();
+        let plans = batch.accepts.iter().map(|accept| (accept.run.plan().hash().as_str(), accept.run.plan()));
+        let unknown: BTreeMap<_, _> = plans.filter(|(hash, _)| known.get(hash).is_none()).collect();
+        let plans = unknown.into_values().cloned().collect();
+        Self { batch, accepted, updated, plans }
+    }
+
+    /// The plans that are stored once this is committed.
+    pub(super) fn plans(&self) -> Vec<Arc<Plan>> {
+        self.plans.clone()
+    }
+
+    /// Writes all of it.
+    pub(super) fn write(mut self, connection: &Connection) -> Result<Vec<Committed>, StoreError> {
+        self.update(connection)?;
+        self.plans.iter().try_for_each(|plan| insert_plan(connection, plan)).map_err(error::of_writing)?;
+        let inserted = self.insert(connection).map_err(error::of_writing)?;
+        let owners = owners(connection, self.batch.retain_inserted(&inserted))?;
+        // a run whose id is taken is found here, before anything is committed
+        self.batch.outcome(owners)
+    }
+
+    /// Writes runs over the versions that were taken, and appends their events.
+    fn update(&self, connection: &Connection) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE runs SET status = ?, revision = ?, last_seq = ?, started_at = ?, deadline_at = ?, wake_at = ?,
+                                   settled_at = ?, state = ?
+                   -- the fence: nobody has written since the run was taken
+                   WHERE run_id = ? AND last_seq = ?";
+        let mut statement = connection.prepare_cached(sql).map_err(error::of_writing)?;
+        for (update, texts) in self.batch.updates.iter().zip(&self.updated) {
             let state = update.run.state();
-            statement = statement
-                .bind(state.run_id.to_string())
-                .bind(number(update.taken_seq))
-                .bind(state.status.as_str())
-                .bind(i64::from(state.revision))
-                .bind(number(state.last_seq))
-                .bind(StoredTime::exact(state.started_at))
-                .bind(StoredTime::exact(state.deadline_at))
-                .bind(state.wake_at.map(StoredTime::exact))
-                .bind(state.settled_at.map(StoredTime::exact))
-                .bind(text(state));
+            let updated = statement.execute(params![
+                state.status.as_str(),
+                state.revision,
+                number(state.last_seq),
+                StoredTime::exact(state.started_at),
+                StoredTime::exact(state.deadline_at),
+                state.wake_at.map(StoredTime::exact),
+                state.settled_at.map(StoredTime::exact),
+                texts.state,
+                state.run_id.to_string(),
+                number(update.taken_seq),
+            ]);
+            if updated.map_err(error::of_writing)? == 0 {
+                return Err(StoreError::Conflict(state.run_id));
+            }
+            append(connection, &texts.log).map_err(error::of_writing)?;
         }
-        let done = statement.execute(&mut *connection).await.map_err(error::of)?;
-        if done.rows_affected() != updates.len() as u64 {
-            return Ok(false);
-        }
+        Ok(())
     }
-    Ok(true)
-}
 
-/// The first run that is not there as it was taken, as the error that says so.
-pub(super) async fn conflict(readers: &SqlitePool, updates: &[Update]) -> Result<StoreError, StoreError> {
-    let ids: Vec<RunId> = updates.iter().map(|update| update.run.id()).collect();
-    let stored: Vec<(String, i64)> =
-        sqlx::query_as("SELECT run_id, last_seq FROM runs WHERE run_id IN (SELECT value FROM json_each(?))")
-            .bind(text(&ids))
-            .fetch_all(readers)
-            .await
-            .map_err(error::of)?;
-    let stored: HashMap<String, i64> = stored.into_iter().collect();
-    let is_as_taken = |update: &&Update| stored.get(&update.run.id().to_string()) == Some(&number(update.taken_seq));
-    let changed = updates.iter().find(|update| !is_as_taken(update)).map(|update| update.run.id());
-    Ok(changed
-        .map_or_else(|| StoreError::Defect("an update wrote other runs than its own".to_owned()), StoreError::Conflict))
-}
-
-/// Plans that this process has not seen in the database yet.
-pub(super) async fn insert_plans(
-    store: &Inner,
-    connection: &mut SqliteConnection,
-    plans: &[Arc<Plan>],
-) -> Result<(), StoreError> {
-    let mut seen = HashSet::new();
-    for plan in plans {
-        let (hash, frozen) = (plan.hash().as_str(), plan.frozen());
-        if store.plans.get(hash).is_some() || !seen.insert(hash) {
-            continue;
+    /// Inserts new runs and their events; gives those that were inserted: neither their key nor their id was there.
+    fn insert(&self, connection: &Connection) -> rusqlite::Result<HashSet<RunId>> {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO runs (run_id, website_id, domain, plan_id, plan_hash, status, revision, last_seq, created_at,
+                               started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, state)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )?;
+        let mut inserted = HashSet::with_capacity(self.accepted.len());
+        for (accept, texts) in self.batch.accepts.iter().zip(&self.accepted) {
+            let (plan, state) = (accept.run.plan(), accept.run.state());
+            let idempotency = accept.idempotency.as_ref();
+            let rows = statement.execute(params![
+                state.run_id.to_string(),
+                state.website_id.as_str(),
+                state.domain.as_str(),
+                plan.id().as_str(),
+                plan.hash().as_str(),
+                state.status.as_str(),
+                state.revision,
+                number(state.last_seq),
+                StoredTime::exact(state.created_at),
+                StoredTime::exact(state.started_at),
+                StoredTime::exact(state.deadline_at),
+                state.wake_at.map(StoredTime::exact),
+                state.settled_at.map(StoredTime::exact),
+                idempotency.map(|idempotency| idempotency.key.as_str()),
+                idempotency.map(|idempotency| idempotency.request_hash.as_str()),
+                texts.state,
+            ])?;
+            if rows == 1 {
+                inserted.insert(state.run_id);
+                append(connection, &texts.log)?;
+            }
         }
-        sqlx::query("INSERT INTO plans (hash, frozen) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(hash)
-            .bind(frozen)
-            .execute(&mut *connection)
-            .await
-            .map_err(error::of)?;
+        Ok(inserted)
+    }
+}
+
+fn append(connection: &Connection, log: &[LogRow]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO kbase_log (run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads, payloads)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    for LogRow { run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads, payloads } in log {
+        statement.execute(params![run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads, payloads])?;
     }
     Ok(())
 }
 
-/// Inserts new runs; gives those that were inserted: neither their key nor their id was there.
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
-    accepts: &[Accept],
-) -> Result<HashSet<RunId>, StoreError> {
-    static STATEMENT: LazyLock<Sized> = LazyLock::new(|| {
-        let columns = "run_id, website_id, domain, plan_id, plan_hash, status, revision, last_seq, created_at, \
-                       started_at, deadline_at, wake_at, settled_at, idempotency_key, request_hash, state";
-        let statement = format!(
-            "INSERT INTO runs ({columns}) SELECT * FROM new WHERE run_id IS NOT NULL
-             ON CONFLICT DO NOTHING RETURNING run_id"
-        );
-        Sized::of(columns, &statement)
-    });
-    let mut inserted = HashSet::with_capacity(accepts.len());
-    for accepts in accepts.chunks(ROWS_MAX) {
-        let mut statement = sqlx::query_scalar(STATEMENT.for_rows(accepts.len()));
-        for accept in accepts {
-            let (plan, state) = (accept.run.plan(), accept.run.state());
-            let idempotency = accept.idempotency.as_ref();
-            statement = statement
-                .bind(state.run_id.to_string())
-                .bind(state.website_id.as_str())
-                .bind(state.domain.as_str())
-                .bind(plan.id().as_str())
-                .bind(plan.hash().as_str())
-                .bind(state.status.as_str())
-                .bind(i64::from(state.revision))
-                .bind(number(state.last_seq))
-                .bind(StoredTime::exact(state.created_at))
-                .bind(StoredTime::exact(state.started_at))
-                .bind(StoredTime::exact(state.deadline_at))
-                .bind(state.wake_at.map(StoredTime::exact))
-                .bind(state.settled_at.map(StoredTime::exact))
-                .bind(idempotency.map(|idempotency| idempotency.key.as_str()))
-                .bind(idempotency.map(|idempotency| idempotency.request_hash.as_str()))
-                .bind(text(state));
-        }
-        let ids: Vec<String> = statement.fetch_all(&mut *connection).await.map_err(error::of)?;
-        for id in ids {
-            inserted.insert(id.parse().map_err(|error| StoreError::Defect(format!("{id}: {error}")))?);
-        }
-    }
-    Ok(inserted)
+/// Stores a plan under its content, unless it is there.
+fn insert_plan(connection: &Connection, plan: &Plan) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO plans (hash, frozen) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    connection.prepare_cached(sql)?.execute([plan.hash().as_str(), plan.frozen()]).map(drop)
 }
 
 /// Whose these idempotency keys are.
-pub(super) async fn owners(
-    connection: &mut SqliteConnection,
-    keys: Vec<String>,
-) -> Result<HashMap<String, Owner>, StoreError> {
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT idempotency_key, run_id, request_hash FROM runs
-         WHERE idempotency_key IN (SELECT value FROM json_each(?))",
-    )
-    .bind(text(&keys))
-    .fetch_all(connection)
-    .await
-    .map_err(error::of)?;
-    rows.into_iter().map(Owner::of_row).collect()
-}
-
-/// Appends the events of a batch to the log.
-pub(super) async fn append(connection: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
-    static STATEMENT: LazyLock<Sized> = LazyLock::new(|| {
-        let columns = "run_id, first_seq, last_seq, website_id, created_at, diagnosed, heads, payloads";
-        let statement = format!("INSERT INTO kbase_log ({columns}) SELECT * FROM new WHERE run_id IS NOT NULL");
-        Sized::of(columns, &statement)
-    });
-    let mut rows = log_of(batch);
-    while !rows.is_empty() {
-        let expected = rows.len().min(ROWS_MAX);
-        let mut statement = sqlx::query(STATEMENT.for_rows(expected));
-        for row in rows.drain(..expected) {
-            statement = statement
-                .bind(row.run_id)
-                .bind(row.first_seq)
-                .bind(row.last_seq)
-                .bind(row.website_id)
-                .bind(row.created_at)
-                .bind(row.diagnosed)
-                .bind(row.heads)
-                .bind(row.payloads);
-        }
-        let done = statement.execute(&mut *connection).await.map_err(error::of)?;
-        if done.rows_affected() != expected as u64 {
-            return Err(StoreError::Defect("not all rows of the log were inserted".to_owned()));
+fn owners(connection: &Connection, keys: Vec<String>) -> Result<HashMap<String, Owner>, StoreError> {
+    let statement =
+        connection.prepare_cached("SELECT idempotency_key, run_id, request_hash FROM runs WHERE idempotency_key = ?");
+    let mut statement = statement.map_err(error::of_writing)?;
+    let mut owners = HashMap::with_capacity(keys.len());
+    for key in keys {
+        let row = statement.query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        if let Some(row) = row.optional().map_err(error::of_writing)? {
+            let (key, owner) = Owner::of_row(row)?;
+            owners.insert(key, owner);
         }
     }
-    Ok(())
+    Ok(owners)
 }
 
-fn log_of(batch: &Batch) -> Vec<LogRow> {
-    let accepted = batch.accepts.iter().map(|accept| &accept.events);
-    let events = accepted.chain(batch.updates.iter().map(|update| &update.events));
-    events.flat_map(|events| LogRow::of(events, Heads::Placed)).collect()
+/// Stores a plan, and that its id has this content from now on, unless it had it before; gives that version.
+pub(super) fn put_plan(connection: &Connection, plan: &Plan, now: StoredTime) -> Result<VersionRow, StoreError> {
+    let put = || {
+        insert_plan(connection, plan)?;
+        let (id, hash) = (plan.id().as_str(), plan.hash().as_str());
+        let sql = "INSERT INTO plan_versions (plan_id, version, hash, created_at)
+                   SELECT ?1, 1 + coalesce(max(version), 0), ?2, ?3 FROM plan_versions WHERE plan_id = ?1
+                   ON CONFLICT (plan_id, hash) DO NOTHING";
+        connection.prepare_cached(sql)?.execute(params![id, hash, now])?;
+        let sql = "SELECT hash, version, created_at FROM plan_versions WHERE plan_id = ? AND hash = ?";
+        let row = |row: &Row<'_>| Ok(VersionRow::new(row.get(0)?, row.get(1)?, row.get(2)?));
+        connection.prepare_cached(sql)?.query_row([id, hash], row)
+    };
+    put().map_err(error::of_writing)
+}
+
+/// The key of this database, which is `fresh` if it has none yet.
+pub(super) fn callback_key(connection: &Connection, fresh: &[u8], now: StoredTime) -> Result<Vec<u8>, StoreError> {
+    let key = || {
+        let sql = "INSERT INTO instance (id, callback_key, created_at) VALUES (1, ?, ?) ON CONFLICT DO NOTHING";
+        connection.execute(sql, params![fresh, now])?;
+        connection.query_row("SELECT callback_key FROM instance WHERE id = 1", (), |row| row.get(0))
+    };
+    key().map_err(error::of_writing)
 }

@@ -139,6 +139,11 @@ impl PlanRow {
 }
 
 impl VersionRow {
+    /// A row with these columns.
+    pub(crate) const fn new(hash: String, version: i32, created_at: StoredTime) -> Self {
+        Self { hash, version, created_at }
+    }
+
     /// The stored plan; `plan` is the one with the row's hash.
     pub(crate) fn into_stored(self, plan: Option<Arc<Plan>>) -> Result<StoredPlan, StoreError> {
         const TABLE: &str = "plan_versions";

@@ -1,6 +1,7 @@
 //! Points in time as columns.
 
 use hermes_core::Timestamp;
+use rusqlite::types::{FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
@@ -94,6 +95,19 @@ impl<'r> Decode<'r, Postgres> for StoredTime {
 impl Type<Sqlite> for StoredTime {
     fn type_info() -> SqliteTypeInfo {
         <String as Type<Sqlite>>::type_info()
+    }
+}
+
+impl rusqlite::ToSql for StoredTime {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_text().into())
+    }
+}
+
+impl rusqlite::types::FromSql for StoredTime {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let at = value.as_str()?.parse().map_err(FromSqlError::other)?;
+        Ok(Self::exact(at))
     }
 }
 
