@@ -4,6 +4,7 @@
 //! locked runs, because nobody else can hold a lock.
 
 mod audit;
+mod checkpoint;
 mod clock;
 mod error;
 mod lock;
@@ -36,10 +37,6 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// Read-only connections: the API of one laptop.
 const READERS: u32 = 4;
-/// Pages of 4 KiB in the write-ahead log at which they go to the file. A run is written several times in its first moments:
-/// of what is still in the log, the file gets the last version only. Whoever commits then waits for all of it: with four
-/// times as many, throughput is 1 to 2 % higher, and one commit in a hundred takes 3 ms longer.
-const CHECKPOINT_PAGES: u32 = 1_000;
 /// How long a statement waits for a lock, and a caller for a connection.
 const WAIT: Duration = Duration::from_secs(10);
 /// The first SQLite without the bug that lets a checkpoint damage the file when it races with a reset of the log.
@@ -106,7 +103,7 @@ impl Sqlite {
             other => OpenError::Refused(format!("cannot use {}: {other}", path.display())),
         })?;
         let clock = clock_of(&first).await.map_err(failed)?;
-        let writer = Writer::open(path, WAIT, CHECKPOINT_PAGES);
+        let writer = Writer::open(path);
         let writer =
             writer.map_err(|error| OpenError::Unavailable(format!("cannot open {}: {error}", path.display())))?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;

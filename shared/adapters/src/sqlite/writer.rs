@@ -9,39 +9,72 @@ use hermes_core::ports::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::error;
 
 /// Statements that stay prepared: all that there are.
 const STATEMENTS: usize = 32;
 
-/// The connection, or nothing once it is closed.
-type Work = Box<dyn FnOnce(&mut Option<Connection>) + Send>;
+/// How long a caller waits for its turn, and a statement for a lock.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// It gets nothing once the file is closed.
+type Work = Box<dyn FnOnce(&mut Option<File>) + Send>;
+
+/// The open file.
+struct File {
+    connection: Connection,
+    checkpoints: Checkpoints,
+}
+
+impl File {
+    fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = connect(path).map_err(error::of_writing)?;
+        let checkpoints = Checkpoints::of(&connection, path)?;
+        Ok(Self { connection, checkpoints })
+    }
+
+    /// Closes both connections; the last one of all brings the log into the file.
+    fn close(self) {
+        self.checkpoints.end();
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(%error, "the file was not closed in order");
+        }
+    }
+}
 
 /// The near end of the thread that writes.
 pub(super) struct Writer {
     work: mpsc::Sender<Work>,
     turns: Arc<Semaphore>,
-    patience: Duration,
 }
 
 impl Writer {
-    /// Opens the file, which is there, and starts the thread, which ends with this value. `patience` is how long a caller
-    /// waits for its turn, and a statement for a lock; the log goes to the file whenever it has `checkpoint_pages`.
-    pub(super) fn open(path: &Path, patience: Duration, checkpoint_pages: u32) -> Result<Self, StoreError> {
-        let connection = connect(path, patience, checkpoint_pages).map_err(error::of_writing)?;
+    /// Opens the file, which is there, and starts the thread, which ends with this value.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let (work, pieces) = mpsc::channel::<Work>();
-        let mut connection = Some(connection);
-        let write = move || pieces.into_iter().for_each(|piece| piece(&mut connection));
+        let mut file = Some(File::open(path)?);
+        let write = move || {
+            for piece in pieces {
+                piece(&mut file);
+                if let Some(File { connection, checkpoints }) = &mut file {
+                    checkpoints.look(connection);
+                }
+            }
+            if let Some(file) = file {
+                file.close();
+            }
+        };
         let thread = std::thread::Builder::new().name("hermes-sqlite".to_owned()).spawn(write);
-        thread.map_err(|error| StoreError::Unavailable(format!("there is no thread to write with: {error}")))?;
-        Ok(Self { work, turns: Arc::new(Semaphore::new(1)), patience })
+        thread.map_err(|error| StoreError::Unavailable(format!("a thread cannot be started: {error}")))?;
+        Ok(Self { work, turns: Arc::new(Semaphore::new(1)) })
     }
 
     /// Waits until nobody else writes.
     pub(super) async fn turn(&self) -> Result<Turn, StoreError> {
-        let waiting = tokio::time::timeout(self.patience, Arc::clone(&self.turns).acquire_owned());
+        let waiting = tokio::time::timeout(WAIT, Arc::clone(&self.turns).acquire_owned());
         let Ok(Ok(permit)) = waiting.await else {
-            let ms = self.patience.as_millis();
+            let ms = WAIT.as_millis();
             return Err(StoreError::Unavailable(format!("another transaction kept the file for {ms} ms")));
         };
         Ok(Turn { work: self.work.clone(), is_open: false, _permit: permit })
@@ -55,13 +88,12 @@ impl Writer {
         self.turn().await?.commit(work).await
     }
 
-    /// Closes the connection after what was begun, and with it, if it is the last one, the log; nothing can be written
-    /// then.
+    /// Closes the file after what was begun; nothing can be written then.
     pub(super) async fn close(&self) {
         let (closed, is_closed) = oneshot::channel::<()>();
-        let close = move |connection: &mut Option<Connection>| {
-            if let Some(Err((_, error))) = connection.take().map(Connection::close) {
-                tracing::warn!(%error, "the file was not closed in order");
+        let close = move |file: &mut Option<File>| {
+            if let Some(file) = file.take() {
+                file.close();
             }
             drop(closed);
         };
@@ -121,8 +153,8 @@ impl Turn {
     ) -> Result<T, StoreError> {
         let gone = || StoreError::Unavailable("the store was closed".to_owned());
         let (answer, answered) = oneshot::channel();
-        let piece = move |connection: &mut Option<Connection>| {
-            let outcome = connection.as_ref().ok_or_else(gone).and_then(work);
+        let piece = move |file: &mut Option<File>| {
+            let outcome = file.as_ref().ok_or_else(gone).and_then(|file| work(&file.connection));
             // whoever asked may not wait any more
             let _ = answer.send(outcome);
         };
@@ -135,19 +167,19 @@ impl Drop for Turn {
     fn drop(&mut self) {
         if self.is_open {
             // a thread that is not there any more has no transaction
-            let _ = self.work.send(Box::new(|connection| connection.iter().for_each(roll_back)));
+            let _ = self.work.send(Box::new(|file| file.iter().for_each(|file| roll_back(&file.connection))));
         }
     }
 }
 
-fn connect(path: &Path, patience: Duration, checkpoint_pages: u32) -> rusqlite::Result<Connection> {
+/// A connection that may write. What it commits is durable.
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(patience)?;
+    connection.busy_timeout(WAIT)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", checkpoint_pages)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
@@ -175,5 +207,84 @@ fn roll_back(connection: &Connection) {
         && let Err(error) = execute(connection, "ROLLBACK")
     {
         tracing::warn!(%error, "a transaction could not be rolled back");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct World {
+        writer: Writer,
+        folder: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("hermes.db");
+            Connection::open(&path).and_then(|new| new.execute_batch("CREATE TABLE t (x)")).expect("made");
+            Self { writer: Writer::open(&path).expect("it opens"), folder }
+        }
+
+        async fn count(&self) -> i64 {
+            let count = |connection: &Connection| connection.query_row("SELECT count(*) FROM t", (), |row| row.get(0));
+            self.writer.commit(move |connection| count(connection).map_err(error::of_writing)).await.expect("counted")
+        }
+    }
+
+    fn insert(connection: &Connection) -> Result<(), StoreError> {
+        connection.execute("INSERT INTO t VALUES (1)", ()).map(drop).map_err(error::of_writing)
+    }
+
+    #[tokio::test]
+    async fn what_is_not_committed_is_rolled_back_and_the_next_one_writes() {
+        let world = World::new();
+        let mut turn = world.writer.turn().await.expect("nobody else writes");
+        turn.part(insert).await.expect("written");
+        turn.part(insert).await.expect("written");
+        drop(turn);
+        assert_eq!(world.count().await, 0);
+        let mut turn = world.writer.turn().await.expect("nobody else writes");
+        turn.part(insert).await.expect("written");
+        turn.commit(insert).await.expect("committed");
+        assert_eq!(world.count().await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_fails_takes_the_whole_transaction_with_it() {
+        let world = World::new();
+        let mut turn = world.writer.turn().await.expect("nobody else writes");
+        turn.part(insert).await.expect("written");
+        let defect = || StoreError::Defect("no".to_owned());
+        turn.commit(move |connection| insert(connection).and(Err::<(), _>(defect()))).await.expect_err("it says so");
+        assert_eq!(world.count().await, 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_leaves_no_transaction_behind() {
+        let world = World::new();
+        let mut turn = world.writer.turn().await.expect("nobody else writes");
+        let (go_on, gate) = mpsc::channel::<()>();
+        let slow = turn.part(move |connection| {
+            let _ = gate.recv();
+            insert(connection)
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err(), "it is waited for");
+        drop(turn);
+        drop(go_on);
+        assert_eq!(world.count().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_closed_file_says_so_and_has_no_log() {
+        let world = World::new();
+        world.writer.commit(insert).await.expect("committed");
+        let log = world.folder.path().join("hermes.db-wal");
+        assert!(log.exists());
+        world.writer.close().await;
+        assert!(!log.exists(), "it is in the file");
+        let refused = world.writer.commit(insert).await.expect_err("it is closed");
+        assert!(refused.to_string().contains("closed"), "{refused}");
     }
 }
