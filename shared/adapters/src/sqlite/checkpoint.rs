@@ -1,6 +1,7 @@
 //! Bringing the write-ahead log into the file, beside the writing: on a thread and over a connection of its own. As long as
-//! something is written meanwhile, such a checkpoint never reaches the end of the log, and only then does SQLite begin it
-//! anew. So whoever writes does the rest, when the log is long; it is little then.
+//! something is written meanwhile, such a checkpoint never reaches the end of the log, and only then does SQLite sync the
+//! file and begin the log anew. So whoever writes does the rest, when the log is long: a few pages then, and the sync of
+//! what the system has not brought to the disk by itself.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -19,7 +20,7 @@ use super::writer::connect;
 /// written again and again goes there once.
 const BESIDE_PAGES: c_int = 1_000;
 /// With so many pages, whoever writes sees to the rest.
-const REST_PAGES: c_int = 8_000;
+const REST_PAGES: c_int = 4_000;
 
 thread_local! {
     /// Pages in the log after the last commit of this thread, until somebody has looked.
@@ -84,7 +85,7 @@ impl Checkpoints {
 }
 
 /// Brings into the file what nobody keeps from it: neither another checkpoint nor somebody who still reads.
-fn checkpoint(connection: &Connection) {
+pub(super) fn checkpoint(connection: &Connection) {
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())) {
         tracing::warn!(%error, "the log of the store cannot be brought into its file");
     }
@@ -92,25 +93,64 @@ fn checkpoint(connection: &Connection) {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
+
+    const PAGE_BYTES: c_int = 4_096;
+    /// What one commit of these tests writes.
+    const PAGES: c_int = 256;
+
+    struct World {
+        folder: TempDir,
+        writing: Connection,
+        checkpoints: Checkpoints,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("hermes.db");
+            Connection::open(&path).and_then(|new| new.execute_batch("CREATE TABLE t (x)")).expect("made");
+            let writing = connect(&path).expect("it opens");
+            let checkpoints = Checkpoints::of(&writing, &path).expect("started");
+            Self { folder, writing, checkpoints }
+        }
+
+        fn write(&mut self, pages: c_int) {
+            for _ in 0..pages / PAGES {
+                let bytes = PAGES * PAGE_BYTES;
+                self.writing.execute("INSERT INTO t VALUES (zeroblob(?))", [bytes]).expect("written");
+                self.checkpoints.look(&self.writing);
+            }
+        }
+    }
+
+    fn pages_of(folder: &TempDir, file: &str) -> c_int {
+        let bytes = std::fs::metadata(folder.path().join(file)).expect("it is there").len();
+        c_int::try_from(bytes / u64::from(PAGE_BYTES.unsigned_abs())).expect("a small file")
+    }
+
+    #[test]
+    fn most_of_the_log_is_brought_into_the_file_by_the_other_thread() {
+        let mut world = World::new();
+        world.write(2 * BESIDE_PAGES);
+        const { assert!(2 * BESIDE_PAGES < REST_PAGES, "whoever writes does nothing of it") };
+        let World { folder, writing: _writing, checkpoints } = world;
+        checkpoints.end();
+        let pages = pages_of(&folder, "hermes.db");
+        assert!(pages >= BESIDE_PAGES, "{pages}");
+    }
 
     #[test]
     fn the_log_stays_short_however_much_is_written() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("hermes.db");
-        Connection::open(&path).and_then(|new| new.execute_batch("CREATE TABLE t (x)")).expect("made");
-        let writing = connect(&path).expect("it opens");
-        let mut checkpoints = Checkpoints::of(&writing, &path).expect("started");
-        let pages = 256;
-        for _ in 0..4 * REST_PAGES / pages {
-            writing.execute("INSERT INTO t VALUES (zeroblob(?))", [pages * 4_096]).expect("written");
-            checkpoints.look(&writing);
-        }
-        let log = std::fs::metadata(path.with_extension("db-wal")).expect("it is there").len();
-        let longest = u64::try_from(2 * REST_PAGES).expect("positive") * 4_096;
-        assert!(log < longest, "{log} bytes");
-        checkpoints.end();
-        let written: i64 = writing.query_row("SELECT sum(length(x)) FROM t", (), |row| row.get(0)).expect("read");
-        assert_eq!(written, i64::from(4 * REST_PAGES / pages * pages) * 4_096);
+        let mut world = World::new();
+        world.write(8 * REST_PAGES);
+        let log = pages_of(&world.folder, "hermes.db-wal");
+        assert!(log < 2 * REST_PAGES, "{log} pages");
+        let sum = "SELECT sum(length(x)) FROM t";
+        let bytes: i64 = world.writing.query_row(sum, (), |row| row.get(0)).expect("read");
+        assert_eq!(bytes, i64::from(8 * REST_PAGES / PAGES * PAGES) * i64::from(PAGE_BYTES));
+        world.checkpoints.end();
     }
 }

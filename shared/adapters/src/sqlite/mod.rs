@@ -53,24 +53,16 @@ struct Inner {
     plans: PlanCache,
     damaged: Damaged,
     /// `None` for one who only reads.
-    owner: Option<Owner>,
-}
-
-/// What only one process has.
-struct Owner {
-    writer: Writer,
-    lock: lock::Lock,
+    writer: Option<Writer>,
 }
 
 impl Inner {
-    fn new(readers: SqlitePool, clock: clock::Clock, owner: Option<Owner>) -> Self {
-        Self { readers, clock, plans: PlanCache::default(), damaged: Damaged::default(), owner }
+    fn new(readers: SqlitePool, clock: clock::Clock, writer: Option<Writer>) -> Self {
+        Self { readers, clock, plans: PlanCache::default(), damaged: Damaged::default(), writer }
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
-        let owner =
-            self.owner.as_ref().ok_or_else(|| StoreError::Defect("the file is open for reading only".to_owned()));
-        owner.map(|owner| &owner.writer)
+        self.writer.as_ref().ok_or_else(|| StoreError::Defect("the file is open for reading only".to_owned()))
     }
 }
 
@@ -93,6 +85,8 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // lists are sorted there, and need no folder for temporary files
+            .pragma("temp_store", "memory")
             .busy_timeout(WAIT);
         check_version(rusqlite::version())?;
         let first = pool(1).connect_with(options.clone()).await.map_err(failed)?;
@@ -103,13 +97,13 @@ impl Sqlite {
             other => OpenError::Refused(format!("cannot use {}: {other}", path.display())),
         })?;
         let clock = clock_of(&first).await.map_err(failed)?;
-        let writer = Writer::open(path);
+        let writer = Writer::open(path, lock);
         let writer =
             writer.map_err(|error| OpenError::Unavailable(format!("cannot open {}: {error}", path.display())))?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;
         // not before another one is open: the last one to go folds the log into the file
         first.close().await;
-        Ok(Self { inner: Arc::new(Inner::new(readers, clock, Some(Owner { writer, lock }))) })
+        Ok(Self { inner: Arc::new(Inner::new(readers, clock, Some(writer))) })
     }
 
     /// Opens the file for reading only, also while another process has it: it takes no lock and changes nothing in the
@@ -144,7 +138,7 @@ impl Sqlite {
     /// # Errors
     /// If the lock file cannot be written.
     pub fn announce(&self, owner_note: &str) -> std::io::Result<()> {
-        self.inner.owner.as_ref().map_or(Ok(()), |owner| owner.lock.announce(owner_note))
+        self.inner.writer.as_ref().map_or(Ok(()), |writer| writer.lock().announce(owner_note))
     }
 
     /// Closes all connections, folds the log into the file and lets others have it.
@@ -153,9 +147,10 @@ impl Sqlite {
     /// If the lock cannot be released; it goes with the value then.
     pub async fn close(&self) -> std::io::Result<()> {
         self.inner.readers.close().await;
-        let Some(owner) = &self.inner.owner else { return Ok(()) };
-        owner.writer.close().await;
-        owner.lock.release()
+        match &self.inner.writer {
+            Some(writer) => writer.close().await,
+            None => Ok(()),
+        }
     }
 }
 

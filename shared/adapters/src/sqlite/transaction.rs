@@ -24,25 +24,26 @@ pub(super) struct Taken {
 }
 
 pub(super) async fn begin(store: Arc<Inner>, claim: Claim<'_>) -> Result<Taken, StoreError> {
-    let mut turn = match claim {
-        Claim::Nothing => None,
-        Claim::Runs(_) | Claim::Due(_) => Some(store.writer()?.turn().await?),
-    };
+    if let Claim::Nothing = claim {
+        let now = store.clock.now();
+        return Ok(Taken { store, now, runs: Vec::new(), unreadable: Vec::new(), turn: None });
+    }
+    let mut turn = store.writer()?.turn().await?;
     // read when nobody else can write: no event of another transaction is newer
     let now = store.clock.now();
-    let Restored { runs, unreadable } = match (claim, &mut turn) {
-        (Claim::Runs(ids), Some(turn)) => {
+    let Restored { runs, unreadable } = match claim {
+        Claim::Nothing => Restored::default(),
+        Claim::Runs(ids) => {
             let ids = text(ids);
             let rows = turn.part(move |connection| by_id(connection, &ids)).await?;
             store.restore_readable(rows).await?
         }
-        (Claim::Due(limit), Some(turn)) => {
-            let runs = due(&store, turn, now, limit).await?;
+        Claim::Due(limit) => {
+            let runs = due(&store, &mut turn, now, limit).await?;
             Restored { runs, unreadable: Vec::new() }
         }
-        (Claim::Nothing, _) | (_, None) => Restored::default(),
     };
-    Ok(Taken { store, now, runs, unreadable, turn })
+    Ok(Taken { store, now, runs, unreadable, turn: Some(turn) })
 }
 
 fn by_id(connection: &Connection, ids: &str) -> Result<Vec<RunRow>, StoreError> {

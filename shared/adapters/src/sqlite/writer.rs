@@ -1,45 +1,46 @@
 //! The one connection that writes, on a thread of its own. What is sent there is a whole transaction or a large part of
 //! one, because the way there and back, between threads that have to be woken, costs more than most statements.
 
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use hermes_core::ports::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::checkpoint::Checkpoints;
-use super::error;
+use super::checkpoint::{Checkpoints, checkpoint};
+use super::lock::Lock;
+use super::{WAIT, error};
 
 /// Statements that stay prepared: all that there are.
 const STATEMENTS: usize = 32;
 
-/// How long a caller waits for its turn, and a statement for a lock.
-const WAIT: Duration = Duration::from_secs(10);
-
 /// It gets nothing once the file is closed.
 type Work = Box<dyn FnOnce(&mut Option<File>) + Send>;
 
-/// The open file.
+/// The open file, and the right of this process to have it.
 struct File {
     connection: Connection,
     checkpoints: Checkpoints,
+    lock: Arc<Lock>,
 }
 
 impl File {
-    fn open(path: &Path) -> Result<Self, StoreError> {
+    fn open(path: &Path, lock: Arc<Lock>) -> Result<Self, StoreError> {
         let connection = connect(path).map_err(error::of_writing)?;
         let checkpoints = Checkpoints::of(&connection, path)?;
-        Ok(Self { connection, checkpoints })
+        Ok(Self { connection, checkpoints, lock })
     }
 
-    /// Closes both connections; the last one of all brings the log into the file.
-    fn close(self) {
+    /// Closes both connections, of which the last one brings the log into the file; then others may have it.
+    fn close(self) -> io::Result<()> {
         self.checkpoints.end();
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "the file was not closed in order");
         }
+        self.lock.release()
     }
 }
 
@@ -47,36 +48,47 @@ impl File {
 pub(super) struct Writer {
     work: mpsc::Sender<Work>,
     turns: Arc<Semaphore>,
+    lock: Arc<Lock>,
 }
 
 impl Writer {
-    /// Opens the file, which is there, and starts the thread, which ends with this value.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens the file, which is there, and starts the thread. When this value goes, the thread closes the file, and lets
+    /// others have it.
+    pub(super) fn open(path: &Path, lock: Lock) -> Result<Self, StoreError> {
+        let lock = Arc::new(lock);
         let (work, pieces) = mpsc::channel::<Work>();
-        let mut file = Some(File::open(path)?);
+        let mut file = Some(File::open(path, Arc::clone(&lock))?);
         let write = move || {
             for piece in pieces {
                 piece(&mut file);
-                if let Some(File { connection, checkpoints }) = &mut file {
+                if let Some(File { connection, checkpoints, .. }) = &mut file {
                     checkpoints.look(connection);
                 }
             }
-            if let Some(file) = file {
-                file.close();
+            if let Some(Err(error)) = file.map(File::close) {
+                tracing::warn!(%error, "the lock of the store cannot be released");
             }
         };
         let thread = std::thread::Builder::new().name("hermes-sqlite".to_owned()).spawn(write);
         thread.map_err(|error| StoreError::Unavailable(format!("a thread cannot be started: {error}")))?;
-        Ok(Self { work, turns: Arc::new(Semaphore::new(1)) })
+        Ok(Self { work, turns: Arc::new(Semaphore::new(1)), lock })
+    }
+
+    /// The right of this process to have the file.
+    pub(super) fn lock(&self) -> &Lock {
+        &self.lock
     }
 
     /// Waits until nobody else writes.
     pub(super) async fn turn(&self) -> Result<Turn, StoreError> {
-        let waiting = tokio::time::timeout(WAIT, Arc::clone(&self.turns).acquire_owned());
-        let Ok(Ok(permit)) = waiting.await else {
+        tokio::time::timeout(WAIT, self.next_turn()).await.unwrap_or_else(|_| {
             let ms = WAIT.as_millis();
-            return Err(StoreError::Unavailable(format!("another transaction kept the file for {ms} ms")));
-        };
+            Err(StoreError::Unavailable(format!("another transaction kept the file for {ms} ms")))
+        })
+    }
+
+    async fn next_turn(&self) -> Result<Turn, StoreError> {
+        let permit = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| gone())?;
         Ok(Turn { work: self.work.clone(), is_open: false, _permit: permit })
     }
 
@@ -88,21 +100,23 @@ impl Writer {
         self.turn().await?.commit(work).await
     }
 
-    /// Closes the file after what was begun; nothing can be written then.
-    pub(super) async fn close(&self) {
-        let (closed, is_closed) = oneshot::channel::<()>();
-        let close = move |file: &mut Option<File>| {
-            if let Some(file) = file.take() {
-                file.close();
-            }
-            drop(closed);
+    /// Closes the file after what was begun, however long that takes; nothing can be written then.
+    pub(super) async fn close(&self) -> io::Result<()> {
+        let (closed, is_closed) = oneshot::channel();
+        let close = |file: &mut Option<File>| {
+            // whoever asked may not wait any more
+            let _ = closed.send(file.take().map_or(Ok(()), File::close));
         };
-        let Ok(_turn) = self.turn().await else { return };
-        if self.work.send(Box::new(close)).is_ok() {
-            // nothing is ever sent: it ends when the closing does
-            let _ = is_closed.await;
+        let Ok(turn) = self.next_turn().await else { return Ok(()) };
+        if turn.work.send(Box::new(close)).is_err() {
+            return Ok(());
         }
+        is_closed.await.unwrap_or(Ok(()))
     }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("the store was closed".to_owned())
 }
 
 /// The right to write, and the transaction that it was used for. Dropped before its commit, the transaction is rolled back.
@@ -127,34 +141,44 @@ impl Turn {
         .await
     }
 
-    /// Does the last part of the transaction, or all of it, and commits. If that fails, nothing was written.
+    /// Does the last part of the transaction, or all of it, and commits. If `work` fails, nothing was written; if the commit
+    /// itself does, the error says whether that is known.
     pub(super) async fn commit<T: Send + 'static>(
-        self,
+        mut self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let was_open = self.is_open;
-        self.send(move |connection| {
+        let outcome = self.send(move |connection| {
             begin(connection, was_open)?;
             let outcome = work(connection).and_then(|outcome| {
                 execute(connection, "COMMIT")?;
                 Ok(outcome)
             });
-            if outcome.is_err() {
+            if let Err(error) = &outcome {
                 roll_back(connection);
+                if matches!(error, StoreError::Full(_)) {
+                    // now that nothing is written, all of the log can go to the file, and has room again
+                    checkpoint(connection);
+                }
             }
             outcome
-        })
-        .await
+        });
+        let outcome = outcome.await;
+        self.is_open = false;
+        outcome
     }
 
     async fn send<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let gone = || StoreError::Unavailable("the store was closed".to_owned());
         let (answer, answered) = oneshot::channel();
         let piece = move |file: &mut Option<File>| {
-            let outcome = file.as_ref().ok_or_else(gone).and_then(|file| work(&file.connection));
+            let outcome = file.as_ref().ok_or_else(gone).and_then(|file| {
+                // The thread goes on after a panic; what it left of a transaction is rolled back by the next turn.
+                let outcome = catch_unwind(AssertUnwindSafe(|| work(&file.connection)));
+                outcome.unwrap_or_else(|_| Err(StoreError::Defect("a panic while writing, see the log".to_owned())))
+            });
             // whoever asked may not wait any more
             let _ = answer.send(outcome);
         };
@@ -180,6 +204,7 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
@@ -191,12 +216,12 @@ fn execute(connection: &Connection, statement: &'static str) -> Result<(), Store
 
 /// Takes the write lock, unless this turn has it.
 fn begin(connection: &Connection, was_open: bool) -> Result<(), StoreError> {
-    if !connection.is_autocommit() {
-        if was_open {
-            return Ok(());
-        }
-        // somebody's transaction could not be rolled back: nothing of it may be committed with this one
-        execute(connection, "ROLLBACK")?;
+    match (was_open, connection.is_autocommit()) {
+        (true, false) => return Ok(()),
+        (true, true) => return Err(StoreError::Unavailable("an error has ended the transaction".to_owned())),
+        (false, true) => {}
+        // somebody's transaction was not rolled back: nothing of it may be committed with this one
+        (false, false) => execute(connection, "ROLLBACK")?,
     }
     execute(connection, "BEGIN IMMEDIATE")
 }
@@ -212,7 +237,10 @@ fn roll_back(connection: &Connection) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::sqlite::owner_of;
 
     struct World {
         writer: Writer,
@@ -220,16 +248,25 @@ mod tests {
     }
 
     impl World {
-        fn new() -> Self {
+        async fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("hermes.db");
             Connection::open(&path).and_then(|new| new.execute_batch("CREATE TABLE t (x)")).expect("made");
-            Self { writer: Writer::open(&path).expect("it opens"), folder }
+            let lock = Lock::take(&path, "").await.expect("nobody has it");
+            Self { writer: Writer::open(&path, lock).expect("it opens"), folder }
+        }
+
+        async fn turn(&self) -> Turn {
+            self.writer.turn().await.expect("nobody else writes")
+        }
+
+        async fn number(&self, sql: &'static str) -> i64 {
+            let read = |connection: &Connection| connection.query_row(sql, (), |row| row.get(0));
+            self.writer.commit(move |connection| read(connection).map_err(error::of_writing)).await.expect("a number")
         }
 
         async fn count(&self) -> i64 {
-            let count = |connection: &Connection| connection.query_row("SELECT count(*) FROM t", (), |row| row.get(0));
-            self.writer.commit(move |connection| count(connection).map_err(error::of_writing)).await.expect("counted")
+            self.number("SELECT count(*) FROM t").await
         }
     }
 
@@ -237,15 +274,27 @@ mod tests {
         connection.execute("INSERT INTO t VALUES (1)", ()).map(drop).map_err(error::of_writing)
     }
 
+    fn fail(_: &Connection) -> Result<(), StoreError> {
+        Err(StoreError::Defect("no".to_owned()))
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_was_synced() {
+        let world = World::new().await;
+        let full = 2;
+        assert_eq!(world.number("SELECT synchronous FROM pragma_synchronous").await, full);
+        assert_eq!(world.number("SELECT journal_mode = 'wal' FROM pragma_journal_mode").await, 1);
+    }
+
     #[tokio::test]
     async fn what_is_not_committed_is_rolled_back_and_the_next_one_writes() {
-        let world = World::new();
-        let mut turn = world.writer.turn().await.expect("nobody else writes");
+        let world = World::new().await;
+        let mut turn = world.turn().await;
         turn.part(insert).await.expect("written");
         turn.part(insert).await.expect("written");
         drop(turn);
         assert_eq!(world.count().await, 0);
-        let mut turn = world.writer.turn().await.expect("nobody else writes");
+        let mut turn = world.turn().await;
         turn.part(insert).await.expect("written");
         turn.commit(insert).await.expect("committed");
         assert_eq!(world.count().await, 2);
@@ -253,18 +302,43 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_that_fails_takes_the_whole_transaction_with_it() {
-        let world = World::new();
-        let mut turn = world.writer.turn().await.expect("nobody else writes");
+        let world = World::new().await;
+        let mut turn = world.turn().await;
         turn.part(insert).await.expect("written");
-        let defect = || StoreError::Defect("no".to_owned());
-        turn.commit(move |connection| insert(connection).and(Err::<(), _>(defect()))).await.expect_err("it says so");
+        turn.part(fail).await.expect_err("it says so");
+        drop(turn);
+        assert_eq!(world.count().await, 0);
+        let mut turn = world.turn().await;
+        turn.part(insert).await.expect("written");
+        turn.commit(|connection| insert(connection).and_then(|()| fail(connection))).await.expect_err("it says so");
         assert_eq!(world.count().await, 0);
     }
 
     #[tokio::test]
+    async fn a_transaction_that_an_error_has_ended_is_not_committed_in_part() {
+        let world = World::new().await;
+        let mut turn = world.turn().await;
+        turn.part(insert).await.expect("written");
+        turn.part(|connection| execute(connection, "ROLLBACK")).await.expect("as a full disk does");
+        let refused = turn.commit(insert).await.expect_err("its first part is gone");
+        assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+        assert_eq!(world.count().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_transaction_and_nothing_else() {
+        let world = World::new().await;
+        let panic = |connection: &Connection| insert(connection).map(|()| panic!("on purpose"));
+        let refused: StoreError = world.turn().await.commit::<()>(panic).await.expect_err("it is told");
+        assert!(matches!(refused, StoreError::Defect(_)), "{refused}");
+        world.writer.commit(insert).await.expect("committed");
+        assert_eq!(world.count().await, 1);
+    }
+
+    #[tokio::test]
     async fn whoever_stops_waiting_leaves_no_transaction_behind() {
-        let world = World::new();
-        let mut turn = world.writer.turn().await.expect("nobody else writes");
+        let world = World::new().await;
+        let mut turn = world.turn().await;
         let (go_on, gate) = mpsc::channel::<()>();
         let slow = turn.part(move |connection| {
             let _ = gate.recv();
@@ -277,13 +351,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_file_says_so_and_has_no_log() {
-        let world = World::new();
-        world.writer.commit(insert).await.expect("committed");
+    async fn closing_waits_for_whoever_writes_and_then_others_may_have_the_file() {
+        let world = World::new().await;
+        let path = world.folder.path().join("hermes.db");
+        let mut turn = world.turn().await;
+        turn.part(insert).await.expect("written");
+        assert!(tokio::time::timeout(Duration::from_millis(20), world.writer.close()).await.is_err());
+        assert_eq!(owner_of(&path).as_deref(), Some(""), "it is still in use");
+        turn.commit(insert).await.expect("committed");
         let log = world.folder.path().join("hermes.db-wal");
         assert!(log.exists());
-        world.writer.close().await;
+        world.writer.close().await.expect("closed");
         assert!(!log.exists(), "it is in the file");
+        assert_eq!(owner_of(&path), None);
         let refused = world.writer.commit(insert).await.expect_err("it is closed");
         assert!(refused.to_string().contains("closed"), "{refused}");
     }
