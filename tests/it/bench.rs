@@ -67,7 +67,7 @@ async fn a_private_fleet_is_measured_and_checked_and_leaves_nothing_behind() {
 async fn the_embedded_process_is_measured_with_a_backlog() {
     let folder = tempfile::tempdir().expect("a folder");
     let ended = bench(folder.path(), &["T", "L", "Q", "--embedded", "--backlog", "50", "--quiet", "1"]).await;
-    let members = ["T_runs_per_s", "L_p50_ms", "Q_before_p50_ms", "Q_first_ms", "services"];
+    let members = ["T_runs_per_s", "L_p50_ms", "Q_before_p50_ms", "Q_paused_p50_ms", "Q_first_ms", "services"];
     let figures = figures(&ended, &members);
     assert_eq!(figures["T_runs"], 50.0, "{figures}");
     assert_eq!(figures["services"], figures["executions"], "{figures}");

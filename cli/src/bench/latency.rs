@@ -55,13 +55,26 @@ pub(super) async fn one_by_one(system: &System, plan: &Plan, count: usize) -> an
     Ok(Latencies::of(durations).with(accepted))
 }
 
-/// Starts one run more over a new connection, without any warm-up, and waits for it; then checks it and those `before`.
-pub(super) async fn one_more(system: &System, plan: &Plan, before: &Latencies) -> anyhow::Result<Latencies> {
-    let mut connection = Connection::to(&system.servers[0])?;
-    let (run_id, duration) = one(&mut connection, plan, before.accepted.len() as u64).await?;
-    let accepted: Vec<RunId> = before.accepted.iter().copied().chain([run_id]).collect();
-    verify::compare(&mut connection, plan, &accepted).await?;
-    Ok(Latencies::of(vec![duration]).with(accepted))
+/// Starts `count` runs more, each after a `pause` in which nothing is submitted, and over a new connection; then checks
+/// them and those `before`.
+pub(super) async fn after_pauses(
+    system: &System,
+    plan: &Plan,
+    count: usize,
+    pause: Duration,
+    before: &Latencies,
+) -> anyhow::Result<Latencies> {
+    let mut accepted = before.accepted.clone();
+    let mut durations = Vec::with_capacity(count);
+    for _ in 0..count {
+        tokio::time::sleep(pause).await;
+        let mut connection = Connection::to(&system.servers[0])?;
+        let (run_id, duration) = one(&mut connection, plan, accepted.len() as u64).await?;
+        accepted.push(run_id);
+        durations.push(duration);
+    }
+    verify::compare(&mut Connection::to(&system.servers[0])?, plan, &accepted).await?;
+    Ok(Latencies::of(durations).with(accepted))
 }
 
 /// Starts one run and waits for it; time during which it was refused counts.

@@ -20,6 +20,9 @@ const OVERLOAD: f64 = 3.0;
 
 /// Runs that the one after a quiet time is compared with.
 const RUNS_BEFORE_QUIET: usize = 200;
+/// Runs after short pauses, which tell how much of a quiet time it takes to be slower.
+const PAUSES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// One system while it is measured.
 pub(super) struct Session<'a> {
@@ -150,19 +153,21 @@ impl Session<'_> {
     }
 
     async fn quiet(&mut self) -> anyhow::Result<()> {
-        let seconds = self.bench.quiet;
+        let (system, quiet) = (self.system, Duration::from_secs(self.bench.quiet));
         let plan = self.plan("q").await?;
-        let before = latency::one_by_one(self.system, &plan, RUNS_BEFORE_QUIET).await?;
-        output::note(&format!("Q: {seconds} s of quiet …"));
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
-        let first = latency::one_more(self.system, &plan, &before).await?;
+        let before = latency::one_by_one(system, &plan, RUNS_BEFORE_QUIET).await?;
+        let paused = latency::after_pauses(system, &plan, PAUSES, PAUSE, &before).await?;
+        output::note(&format!("Q: {} s of quiet …", quiet.as_secs()));
+        let first = latency::after_pauses(system, &plan, 1, quiet, &paused).await?;
         self.executions += first.accepted.len() as u64 * plan.services;
         self.figures.add(
             "Q_before_p50_ms",
             before.quantile_ms(0.5),
-            "ms from the POST to the summary, before the quiet",
+            "ms from the POST to the summary, one run right after the other",
         );
-        let meaning = format!("ms of the first run after {seconds} s of quiet, over a new connection");
+        let meaning = format!("ms, median of {PAUSES} runs, each after {} ms of quiet", PAUSE.as_millis());
+        self.figures.add("Q_paused_p50_ms", paused.quantile_ms(0.5), &meaning);
+        let meaning = format!("ms of the first run after {} s of quiet", quiet.as_secs());
         self.figures.add("Q_first_ms", first.quantile_ms(1.0), &meaning);
         Ok(())
     }
