@@ -1,5 +1,11 @@
 //! The `hermes` command as people use it: everything in one process over SQLite, and a client of it.
 
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use hermes_adapters::sqlite::Sqlite;
+use hermes_core::RunId;
+use hermes_core::ports::store::Store;
 use hermes_tests::harness::process::{Ended, Process, run_to_end};
 use hermes_tests::harness::worker::{Answer, HttpWorker};
 use serde_json::{Value, json};
@@ -93,6 +99,68 @@ async fn killed_in_mid_run_and_started_again_up_goes_on_with_its_runs() {
     };
     assert_eq!(shown.code, 0, "{}", shown.stderr);
     drop(up);
+}
+
+/// Submits batches of runs with long results until nobody answers any more; gives those that were accepted.
+async fn submit_until_it_dies(address: String, plan: &str) -> Vec<RunId> {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let run = json!({ "website_id": "s", "domain": "example.com", "plan_id": plan });
+    let batch = json!({ "runs": vec![run; 20] }).to_string();
+    let mut accepted = Vec::new();
+    loop {
+        let request = client.post(format!("http://{address}/api/orchestration/runs/batch"));
+        let answer = request.header("content-type", "application/json").body(batch.clone()).send().await;
+        let Ok(answer) = answer else { return accepted };
+        let Ok(answer) = answer.bytes().await else { return accepted };
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        let ids = answer["results"].as_array().into_iter().flatten().filter_map(|result| result["run_id"].as_str());
+        accepted.extend(ids.map(|id| id.parse::<RunId>().expect("an id")));
+    }
+}
+
+/// Returns when somebody writes to the file.
+async fn written(file: PathBuf) {
+    let state = |file: &Path| {
+        let metadata = file.metadata().expect("it is there");
+        (metadata.len(), metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH))
+    };
+    let before = state(&file);
+    let watching = move || {
+        while state(&file) == before {
+            std::thread::yield_now();
+        }
+    };
+    tokio::task::spawn_blocking(watching).await.expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_the_log_goes_into_the_file_it_has_every_run_that_it_accepted() {
+    let laptop = Laptop::new();
+    let file = laptop.folder.path().join("hermes.db");
+    let mut accepted = Vec::new();
+    for life in 0..3 {
+        let mut up = laptop.up().await;
+        if life == 0 {
+            let mut long = plan("long-v1", &["noop"], 600_000);
+            long["services"][0]["params"] = json!({ "echo_bytes": 20_000 });
+            laptop.store_plan(&mut up, &long).await;
+        }
+        let address = up.says("dispatcher ready").await["api.listen"].as_str().expect("an address").to_owned();
+        let submitting = tokio::spawn(submit_until_it_dies(address, "long-v1"));
+        // what is committed goes into the log: only a checkpoint writes to the file itself
+        written(file.clone()).await;
+        up.kill().await;
+        accepted.extend(submitting.await.expect("no panic"));
+
+        assert!(file.with_extension("db-wal").metadata().expect("it is there").len() > 0, "the log is in use");
+        let store = Sqlite::open_to_read(&file).await.expect("it opens");
+        assert_eq!(store.damage().await.expect("all of it can be read"), [""; 0]);
+        for run in &accepted {
+            assert!(store.run(*run).await.expect("it can be read").is_some(), "run {run} is lost in life {life}");
+        }
+        store.close().await.expect("closed");
+    }
+    assert!(accepted.len() > 20, "a log that is long enough takes more than one batch: {}", accepted.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
