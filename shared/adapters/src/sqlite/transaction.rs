@@ -106,11 +106,11 @@ impl Transaction for Taken {
         let Self { store, turn, .. } = *self;
         let writing = Writing::of(Batch::of(changes)?, &store.plans);
         let plans = writing.plans();
-        let turn = match turn {
-            Some(turn) => turn,
-            None => store.writer()?.turn().await?,
+        let write = move |connection: &Connection| writing.write(connection);
+        let outcome = match turn {
+            Some(turn) => turn.commit(write).await?,
+            None => store.writer()?.commit(write).await?,
         };
-        let outcome = turn.commit(move |connection| writing.write(connection)).await?;
         plans.iter().for_each(|plan| store.plans.put(plan));
         Ok(outcome)
     }

@@ -4,11 +4,12 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use hermes_core::ports::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::checkpoint::{Checkpoints, checkpoint};
 use super::lock::Lock;
@@ -17,8 +18,18 @@ use super::{WAIT, error};
 /// Statements that stay prepared: all that there are.
 const STATEMENTS: usize = 32;
 
-/// It gets nothing once the file is closed.
-type Work = Box<dyn FnOnce(&mut Option<File>) + Send>;
+/// Something to be done with the file, which is not there any more once it was closed.
+type Piece = Box<dyn FnOnce(Option<&File>) + Send>;
+
+/// What the thread does, one after the other.
+enum Order {
+    /// A transaction of one piece.
+    Whole(Piece),
+    /// A transaction of several pieces. Nothing else is done until their sender goes.
+    Turn { granted: oneshot::Sender<()>, pieces: mpsc::Receiver<Piece> },
+    /// The end; whatever comes later finds no file.
+    Close(oneshot::Sender<io::Result<()>>),
+}
 
 /// The open file, and the right of this process to have it.
 struct File {
@@ -46,8 +57,7 @@ impl File {
 
 /// The near end of the thread that writes.
 pub(super) struct Writer {
-    work: mpsc::Sender<Work>,
-    turns: Arc<Semaphore>,
+    orders: mpsc::Sender<Order>,
     lock: Arc<Lock>,
 }
 
@@ -56,22 +66,11 @@ impl Writer {
     /// others have it.
     pub(super) fn open(path: &Path, lock: Lock) -> Result<Self, StoreError> {
         let lock = Arc::new(lock);
-        let (work, pieces) = mpsc::channel::<Work>();
-        let mut file = Some(File::open(path, Arc::clone(&lock))?);
-        let write = move || {
-            for piece in pieces {
-                piece(&mut file);
-                if let Some(File { connection, checkpoints, .. }) = &mut file {
-                    checkpoints.look(connection);
-                }
-            }
-            if let Some(Err(error)) = file.map(File::close) {
-                tracing::warn!(%error, "the lock of the store cannot be released");
-            }
-        };
-        let thread = std::thread::Builder::new().name("hermes-sqlite".to_owned()).spawn(write);
+        let (orders, queue) = mpsc::channel();
+        let file = File::open(path, Arc::clone(&lock))?;
+        let thread = std::thread::Builder::new().name("hermes-sqlite".to_owned()).spawn(move || serve(queue, file));
         thread.map_err(|error| StoreError::Unavailable(format!("a thread cannot be started: {error}")))?;
-        Ok(Self { work, turns: Arc::new(Semaphore::new(1)), lock })
+        Ok(Self { orders, lock })
     }
 
     /// The right of this process to have the file.
@@ -81,37 +80,70 @@ impl Writer {
 
     /// Waits until nobody else writes.
     pub(super) async fn turn(&self) -> Result<Turn, StoreError> {
-        tokio::time::timeout(WAIT, self.next_turn()).await.unwrap_or_else(|_| {
-            let ms = WAIT.as_millis();
-            Err(StoreError::Unavailable(format!("another transaction kept the file for {ms} ms")))
-        })
+        let (granted, is_granted) = oneshot::channel();
+        let (sender, pieces) = mpsc::channel();
+        self.orders.send(Order::Turn { granted, pieces }).map_err(|_| gone())?;
+        tokio::time::timeout(WAIT, is_granted).await.map_err(|_| kept())?.map_err(|_| gone())?;
+        Ok(Turn { pieces: sender, is_open: false })
     }
 
-    async fn next_turn(&self) -> Result<Turn, StoreError> {
-        let permit = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| gone())?;
-        Ok(Turn { work: self.work.clone(), is_open: false, _permit: permit })
-    }
-
-    /// A transaction of one piece.
-    pub(super) async fn commit<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.turn().await?.commit(work).await
+    /// A transaction of one piece. Those that come while another is written follow it at once.
+    pub(super) async fn commit<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T, StoreError> {
+        let begun = Arc::new(AtomicBool::new(false));
+        let is_mine = Arc::clone(&begun);
+        let (piece, answered) = piece(move |file| {
+            let given_up = is_mine.swap(true, Ordering::AcqRel);
+            if given_up { Err(kept()) } else { commit(file, false, work) }
+        });
+        self.orders.send(Order::Whole(piece)).map_err(|_| gone())?;
+        tokio::pin!(answered);
+        let answer = match tokio::time::timeout(WAIT, &mut answered).await {
+            Ok(answer) => answer,
+            Err(_) if !begun.swap(true, Ordering::AcqRel) => return Err(kept()),
+            // what has begun is waited for, however long it takes
+            Err(_) => answered.await,
+        };
+        answer.map_err(|_| gone())?
     }
 
     /// Closes the file after what was begun, however long that takes; nothing can be written then.
     pub(super) async fn close(&self) -> io::Result<()> {
         let (closed, is_closed) = oneshot::channel();
-        let close = |file: &mut Option<File>| {
-            // whoever asked may not wait any more
-            let _ = closed.send(file.take().map_or(Ok(()), File::close));
-        };
-        let Ok(turn) = self.next_turn().await else { return Ok(()) };
-        if turn.work.send(Box::new(close)).is_err() {
+        if self.orders.send(Order::Close(closed)).is_err() {
             return Ok(());
         }
         is_closed.await.unwrap_or(Ok(()))
+    }
+}
+
+/// What is done within a transaction.
+pub(super) trait Work<T>: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static {}
+
+impl<T, F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static> Work<T> for F {}
+
+/// The thread.
+fn serve(orders: mpsc::Receiver<Order>, file: File) {
+    let mut file = Some(file);
+    for order in orders {
+        match order {
+            Order::Whole(piece) => piece(file.as_ref()),
+            Order::Turn { granted, pieces } => {
+                if granted.send(()).is_ok() {
+                    pieces.into_iter().for_each(|piece| piece(file.as_ref()));
+                }
+            }
+            Order::Close(closed) => {
+                // whoever asked may not wait any more
+                let _ = closed.send(file.take().map_or(Ok(()), File::close));
+            }
+        }
+        if let Some(File { connection, checkpoints, .. }) = &mut file {
+            roll_back(connection);
+            checkpoints.look(connection);
+        }
+    }
+    if let Some(Err(error)) = file.map(File::close) {
+        tracing::warn!(%error, "the lock of the store cannot be released");
     }
 }
 
@@ -119,81 +151,53 @@ fn gone() -> StoreError {
     StoreError::Unavailable("the store was closed".to_owned())
 }
 
+fn kept() -> StoreError {
+    StoreError::Unavailable(format!("another transaction kept the file for {} ms", WAIT.as_millis()))
+}
+
 /// The right to write, and the transaction that it was used for. Dropped before its commit, the transaction is rolled back.
 pub(super) struct Turn {
-    work: mpsc::Sender<Work>,
+    pieces: mpsc::Sender<Piece>,
     is_open: bool,
-    // dropped after the roll-back was sent: whoever is next comes behind it
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Turn {
     /// Does a part of the transaction, and opens it if this is the first.
-    pub(super) async fn part<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    pub(super) async fn part<T: Send + 'static>(&mut self, work: impl Work<T>) -> Result<T, StoreError> {
         let was_open = std::mem::replace(&mut self.is_open, true);
-        self.send(move |connection| {
-            begin(connection, was_open)?;
-            work(connection)
-        })
-        .await
+        let (piece, answered) = piece(move |file| {
+            begin(file, was_open)?;
+            work(file)
+        });
+        self.pieces.send(piece).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
     }
 
     /// Does the last part of the transaction, or all of it, and commits. If `work` fails, nothing was written; if the commit
     /// itself does, the error says whether that is known.
-    pub(super) async fn commit<T: Send + 'static>(
-        mut self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let was_open = self.is_open;
-        let outcome = self.send(move |connection| {
-            begin(connection, was_open)?;
-            let outcome = work(connection).and_then(|outcome| {
-                execute(connection, "COMMIT")?;
-                Ok(outcome)
-            });
-            if let Err(error) = &outcome {
-                roll_back(connection);
-                if matches!(error, StoreError::Full(_)) {
-                    // now that nothing is written, all of the log can go to the file, and has room again
-                    checkpoint(connection);
-                }
-            }
-            outcome
-        });
-        let outcome = outcome.await;
-        self.is_open = false;
-        outcome
-    }
-
-    async fn send<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let piece = move |file: &mut Option<File>| {
-            let outcome = file.as_ref().ok_or_else(gone).and_then(|file| {
-                // The thread goes on after a panic; what it left of a transaction is rolled back by the next turn.
-                let outcome = catch_unwind(AssertUnwindSafe(|| work(&file.connection)));
-                outcome.unwrap_or_else(|_| Err(StoreError::Defect("a panic while writing, see the log".to_owned())))
-            });
-            // whoever asked may not wait any more
-            let _ = answer.send(outcome);
-        };
-        self.work.send(Box::new(piece)).map_err(|_| gone())?;
+    pub(super) async fn commit<T: Send + 'static>(self, work: impl Work<T>) -> Result<T, StoreError> {
+        let Self { pieces, is_open } = self;
+        let (piece, answered) = piece(move |file| commit(file, is_open, work));
+        pieces.send(piece).map_err(|_| gone())?;
+        // the next order need not wait until the answer has been heard
+        drop(pieces);
         answered.await.map_err(|_| gone())?
     }
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if self.is_open {
-            // a thread that is not there any more has no transaction
-            let _ = self.work.send(Box::new(|file| file.iter().for_each(|file| roll_back(&file.connection))));
-        }
-    }
+/// Work for the thread, and its outcome to come.
+fn piece<T: Send + 'static>(work: impl Work<T>) -> (Piece, oneshot::Receiver<Result<T, StoreError>>) {
+    let (answer, answered) = oneshot::channel();
+    let piece = move |file: Option<&File>| {
+        let outcome = file.ok_or_else(gone).and_then(|file| {
+            // The thread goes on after a panic; what it left of a transaction is rolled back.
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(&file.connection)));
+            outcome.unwrap_or_else(|_| Err(StoreError::Defect("a panic while writing, see the log".to_owned())))
+        });
+        // whoever asked may not wait any more
+        let _ = answer.send(outcome);
+    };
+    (Box::new(piece), answered)
 }
 
 /// A connection that may write. What it commits is durable.
@@ -214,16 +218,28 @@ fn execute(connection: &Connection, statement: &'static str) -> Result<(), Store
     done.map(drop).map_err(error::of_writing)
 }
 
-/// Takes the write lock, unless this turn has it.
+/// Takes the write lock, unless this transaction `was_open` before and so has it.
 fn begin(connection: &Connection, was_open: bool) -> Result<(), StoreError> {
     match (was_open, connection.is_autocommit()) {
-        (true, false) => return Ok(()),
-        (true, true) => return Err(StoreError::Unavailable("an error has ended the transaction".to_owned())),
-        (false, true) => {}
-        // somebody's transaction was not rolled back: nothing of it may be committed with this one
-        (false, false) => execute(connection, "ROLLBACK")?,
+        (true, true) => Err(StoreError::Unavailable("an error has ended the transaction".to_owned())),
+        (true, false) => Ok(()),
+        (false, _) => execute(connection, "BEGIN IMMEDIATE"),
     }
-    execute(connection, "BEGIN IMMEDIATE")
+}
+
+/// Does the last part of a transaction, and commits.
+fn commit<T>(connection: &Connection, was_open: bool, work: impl Work<T>) -> Result<T, StoreError> {
+    begin(connection, was_open)?;
+    let outcome = work(connection).and_then(|outcome| {
+        execute(connection, "COMMIT")?;
+        Ok(outcome)
+    });
+    if let Err(StoreError::Full(_)) = &outcome {
+        // once nothing is written, all of the log can go to the file, and has room again
+        roll_back(connection);
+        checkpoint(connection);
+    }
+    outcome
 }
 
 /// Ends a transaction without its effects; some errors, such as a full disk, have ended it already.
@@ -351,17 +367,57 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_waits_too_long_for_others_has_written_nothing() {
+        let world = World::new().await;
+        let mut turn = world.turn().await;
+        turn.part(insert).await.expect("written");
+        tokio::time::pause();
+        let refused = world.writer.commit(insert).await.expect_err("somebody else has the file");
+        assert!(refused.to_string().contains("kept the file"), "{refused}");
+        tokio::time::resume();
+        drop(turn);
+        assert_eq!(world.count().await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_is_waited_for_however_long_it_takes() {
+        let world = World::new().await;
+        let (begun, has_begun) = oneshot::channel();
+        let (go_on, gate) = mpsc::channel::<()>();
+        let slow = world.writer.commit(move |connection| {
+            begun.send(()).expect("somebody waits");
+            let _ = gate.recv();
+            insert(connection)
+        });
+        let meanwhile = async {
+            has_begun.await.expect("it begins");
+            tokio::time::pause();
+            tokio::time::sleep(2 * WAIT).await;
+            tokio::time::resume();
+            drop(go_on);
+        };
+        let (written, ()) = tokio::join!(slow, meanwhile);
+        written.expect("committed");
+        assert_eq!(world.count().await, 1);
+    }
+
+    #[tokio::test]
     async fn closing_waits_for_whoever_writes_and_then_others_may_have_the_file() {
         let world = World::new().await;
         let path = world.folder.path().join("hermes.db");
+        let log = world.folder.path().join("hermes.db-wal");
+        world.writer.commit(insert).await.expect("committed");
+        assert!(log.exists());
         let mut turn = world.turn().await;
         turn.part(insert).await.expect("written");
-        assert!(tokio::time::timeout(Duration::from_millis(20), world.writer.close()).await.is_err());
-        assert_eq!(owner_of(&path).as_deref(), Some(""), "it is still in use");
-        turn.commit(insert).await.expect("committed");
-        let log = world.folder.path().join("hermes.db-wal");
-        assert!(log.exists());
-        world.writer.close().await.expect("closed");
+        {
+            let closing = world.writer.close();
+            tokio::pin!(closing);
+            assert!(tokio::time::timeout(Duration::from_millis(20), &mut closing).await.is_err());
+            assert_eq!(owner_of(&path).as_deref(), Some(""), "it is still in use");
+            turn.commit(insert).await.expect("committed");
+            closing.await.expect("closed");
+        }
         assert!(!log.exists(), "it is in the file");
         assert_eq!(owner_of(&path), None);
         let refused = world.writer.commit(insert).await.expect_err("it is closed");
