@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+use hermes_core::RunId;
 use hermes_core::limits::{DELIVERY_BYTES_MAX, TRANSITION_RUNS_MAX};
 use hermes_core::ports::queue::{DeliveredReport, QueueError};
 use hermes_core::ports::store::StoreError;
@@ -34,16 +36,32 @@ struct Written {
     receipts: Vec<String>,
 }
 
+/// So many batches are on their way at a time if the store's commits take turns: the next is decided while the one before
+/// it is committed.
+const LANES_IN_TURN: usize = 2;
+
 /// One task reads and writes: while a batch is being written, the next is on its way, and no other task needs to be woken
 /// for a report that comes alone.
 pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
-    let (reports, waiting) = mpsc::channel(TRANSITION_RUNS_MAX);
+    let lanes = if shared.store.commits_take_turns() { LANES_IN_TURN } else { 1 };
+    let (lanes, waiting): (Vec<_>, Vec<_>) = (0..lanes).map(|_| mpsc::channel(TRANSITION_RUNS_MAX)).unzip();
     let room = Semaphore::new(AHEAD_KB);
-    tokio::join!(biased; read(&shared, reports, &room, &shutdown), write(&shared, waiting, &room, &shutdown));
+    let write = join_all(waiting.into_iter().map(|waiting| write(&shared, waiting, &room, &shutdown)));
+    tokio::join!(biased; read(&shared, Lanes(lanes), &room, &shutdown), write);
 }
 
-/// Reads ahead of [`write()`], as far as the channel has room for their number, and `room` for their size.
-async fn read(shared: &Shared, reports: mpsc::Sender<DeliveredReport>, room: &Semaphore, shutdown: &CancellationToken) {
+/// The ways to [`write()`]. All reports about a run take the same one, and so stay in their order.
+struct Lanes(Vec<mpsc::Sender<DeliveredReport>>);
+
+impl Lanes {
+    fn of(&self, run_id: RunId) -> &mpsc::Sender<DeliveredReport> {
+        let [.., last] = *run_id.as_uuid().as_bytes();
+        &self.0[usize::from(last) % self.0.len()]
+    }
+}
+
+/// Reads ahead of [`write()`], as far as the lanes have room for their number, and `room` for their size.
+async fn read(shared: &Shared, lanes: Lanes, room: &Semaphore, shutdown: &CancellationToken) {
     let look = || shared.backlog.reports(shared.queue.as_ref(), TRANSITION_RUNS_MAX);
     let mut outage = Outage::none("reports");
     loop {
@@ -55,7 +73,7 @@ async fn read(shared: &Shared, reports: mpsc::Sender<DeliveredReport>, room: &Se
         match delivered {
             Ok(delivered) => {
                 outage.over();
-                hand_over(&reports, room, delivered).await;
+                hand_over(&lanes, room, delivered).await;
             }
             Err(QueueError::Closed) => return,
             Err(error @ (QueueError::Unavailable(_) | QueueError::Full(_))) => outage.pause(&error, shutdown).await,
@@ -64,18 +82,19 @@ async fn read(shared: &Shared, reports: mpsc::Sender<DeliveredReport>, room: &Se
     // What workers of this very process reported last is in memory only: it must be written before the end.
     let until = Instant::now() + LAST_LOOKS;
     while let Ok(Ok(delivered)) = tokio::time::timeout(LAST_LOOK, look()).await {
-        hand_over(&reports, room, delivered).await;
+        hand_over(&lanes, room, delivered).await;
         if Instant::now() >= until {
             break;
         }
     }
 }
 
-async fn hand_over(reports: &mpsc::Sender<DeliveredReport>, room: &Semaphore, delivered: Vec<DeliveredReport>) {
+async fn hand_over(lanes: &Lanes, room: &Semaphore, delivered: Vec<DeliveredReport>) {
     for report in delivered {
         let kilobytes = u32::try_from(kilobytes(&report)).unwrap_or(u32::MAX);
         room.acquire_many(kilobytes).await.expect("it is never closed").forget();
-        reports.send(report).await.expect("the other end is read until this one is dropped");
+        let lane = lanes.of(report.report.job.run_id);
+        lane.send(report).await.expect("the other end is read until this one is dropped");
     }
 }
 
@@ -87,7 +106,7 @@ fn kilobytes(delivered: &DeliveredReport) -> usize {
     }
 }
 
-/// Applies what was read, all that waits at a time, until nothing more comes.
+/// Applies what was read, all that waits in a lane at a time, until nothing more comes.
 async fn write(
     shared: &Shared,
     mut waiting: mpsc::Receiver<DeliveredReport>,
@@ -199,6 +218,15 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn reports_about_one_run_take_one_lane_and_those_about_many_take_all() {
+        let lanes = Lanes(vec![mpsc::channel(1).0, mpsc::channel(1).0]);
+        let run = |number: u128| RunId::from_uuid(uuid::Uuid::from_u128(number));
+        let used = |lane: usize| (0..9).any(|number| lanes.of(run(number)).same_channel(&lanes.0[lane]));
+        assert!(used(0) && used(1));
+        assert!(lanes.of(run(7)).same_channel(lanes.of(run(7))));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn large_results_are_read_ahead_up_to_their_bytes_and_not_to_their_number() {
         let result = Json::parse(&format!("\"{}\"", "x".repeat(RESULT_BYTES_MAX - 2))).expect("valid");
@@ -208,7 +236,8 @@ mod tests {
         let one = DeliveredReport { receipt: "r".to_owned(), report, waited_ms: 0 };
         let (reports, mut waiting) = mpsc::channel(TRANSITION_RUNS_MAX);
         let room = Semaphore::new(AHEAD_KB);
-        let all = hand_over(&reports, &room, vec![one; 64]);
+        let lanes = Lanes(vec![reports]);
+        let all = hand_over(&lanes, &room, vec![one; 64]);
         assert!(tokio::time::timeout(Duration::from_secs(1), all).await.is_err());
         let mut ahead = Vec::new();
         waiting.recv_many(&mut ahead, TRANSITION_RUNS_MAX).await;

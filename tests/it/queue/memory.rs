@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use hermes_adapters::memory::MemoryQueue;
 use hermes_core::ports::queue::{JobQueue, QueueError, WorkQueue};
-use hermes_tests::conformance::queue::{LEASE, QueueWorld, job, key, receive_one, soon};
+use hermes_tests::conformance::queue::{LEASE, QueueWorld, done, job, key, receive_one, soon};
 
 struct MemoryWorld(MemoryQueue);
 
@@ -55,4 +55,19 @@ async fn a_closed_queue_ends_those_who_wait() {
     assert!(matches!(jobs, Err(QueueError::Closed)));
     assert!(matches!(reports, Err(QueueError::Closed)));
     assert!(matches!(dispatcher.ping().await, Err(QueueError::Closed)));
+}
+
+#[tokio::test]
+async fn reports_of_attempts_that_end_together_are_taken_together() {
+    let queue = MemoryQueue::new();
+    let (dispatcher, worker) = (queue.dispatcher(), queue.worker("w1"));
+    dispatcher.publish(&[job(1), job(2)]).await.unwrap();
+    let (one, other) = (receive_one(&*worker).await, receive_one(&*worker).await);
+    let taken = tokio::spawn(async move { dispatcher.reports(9).await });
+    tokio::task::yield_now().await;
+    worker.report(&one.receipt, &done(&one.job.id, &*worker)).await.unwrap();
+    // whoever waits for reports has been woken, and this one comes after it
+    let second = tokio::spawn(async move { worker.report(&other.receipt, &done(&other.job.id, &*worker)).await });
+    assert_eq!(soon(taken).await.expect("no panic").unwrap().len(), 2);
+    second.await.expect("no panic").unwrap();
 }

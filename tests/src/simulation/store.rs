@@ -217,6 +217,10 @@ impl Store for SeenStore {
         self.0.on_store(self.store().callback_key(fresh)).await
     }
 
+    fn commits_take_turns(&self) -> bool {
+        self.0.world.chance.once_in(2)
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.0.on_store(self.store().ping()).await
     }

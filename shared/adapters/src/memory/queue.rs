@@ -138,6 +138,8 @@ impl JobQueue for MemoryQueue {
                 state.next_report_end()
             };
             until(arrived, next_end).await;
+            // Attempts that are just ending, too, may put their reports here.
+            tokio::task::yield_now().await;
         }
     }
 

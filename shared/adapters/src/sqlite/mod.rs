@@ -269,6 +269,10 @@ impl Store for Sqlite {
         self.inner.remove_settled(keep, limit).await
     }
 
+    fn commits_take_turns(&self) -> bool {
+        true
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.inner.readers).await.map_err(error::of)?;
         Ok(())

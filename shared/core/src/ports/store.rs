@@ -292,6 +292,12 @@ pub trait Store: Send + Sync {
     /// its idempotency key is free, and it is nobody's previous diagnosis.
     async fn remove_settled(&self, keep: Duration, limit: usize) -> Result<Removed, StoreError>;
 
+    /// Whether commits wait for one another, also those about different runs. Then it is worth deciding one batch while
+    /// another is committed; where they do not, that only makes batches smaller.
+    fn commits_take_turns(&self) -> bool {
+        false
+    }
+
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }
