@@ -36,8 +36,8 @@ struct Written {
     receipts: Vec<String>,
 }
 
-/// So many batches are on their way at a time if the store's commits take turns: the next is decided while the one before
-/// it is committed.
+/// Lanes over a store whose commits take turns: one batch is decided while another is committed. Neither lane knows of the
+/// other, as if each were a dispatcher of its own.
 const LANES_IN_TURN: usize = 2;
 
 /// One task reads and writes: while a batch is being written, the next is on its way, and no other task needs to be woken

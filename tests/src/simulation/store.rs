@@ -218,6 +218,7 @@ impl Store for SeenStore {
     }
 
     fn commits_take_turns(&self) -> bool {
+        // some dispatchers of each kind
         self.0.world.chance.once_in(2)
     }
 

@@ -49,7 +49,7 @@ pub struct Sqlite {
 
 struct Inner {
     readers: SqlitePool,
-    clock: clock::Clock,
+    clock: Arc<clock::Clock>,
     plans: PlanCache,
     damaged: Damaged,
     /// `None` for one who only reads.
@@ -58,7 +58,7 @@ struct Inner {
 
 impl Inner {
     fn new(readers: SqlitePool, clock: clock::Clock, writer: Option<Writer>) -> Self {
-        Self { readers, clock, plans: PlanCache::default(), damaged: Damaged::default(), writer }
+        Self { readers, clock: Arc::new(clock), plans: PlanCache::default(), damaged: Damaged::default(), writer }
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {

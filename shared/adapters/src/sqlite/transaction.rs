@@ -24,26 +24,50 @@ pub(super) struct Taken {
 }
 
 pub(super) async fn begin(store: Arc<Inner>, claim: Claim<'_>) -> Result<Taken, StoreError> {
-    if let Claim::Nothing = claim {
-        let now = store.clock.now();
-        return Ok(Taken { store, now, runs: Vec::new(), unreadable: Vec::new(), turn: None });
-    }
-    let mut turn = store.writer()?.turn().await?;
-    // read when nobody else can write: no event of another transaction is newer
-    let now = store.clock.now();
-    let Restored { runs, unreadable } = match claim {
-        Claim::Nothing => Restored::default(),
+    match claim {
+        Claim::Nothing => {
+            let now = store.clock.now();
+            Ok(Taken { store, now, runs: Vec::new(), unreadable: Vec::new(), turn: None })
+        }
         Claim::Runs(ids) => {
             let ids = text(ids);
-            let rows = turn.part(move |connection| by_id(connection, &ids)).await?;
-            store.restore_readable(rows).await?
+            let (turn, now, rows) = first(&store, move |connection, _| by_id(connection, &ids)).await?;
+            let Restored { runs, unreadable } = store.restore_readable(rows).await?;
+            Ok(Taken { store, now, runs, unreadable, turn: Some(turn) })
         }
-        Claim::Due(limit) => {
-            let runs = due(&store, &mut turn, now, limit).await?;
-            Restored { runs, unreadable: Vec::new() }
-        }
+        Claim::Due(limit) => take_due(store, limit).await,
+    }
+}
+
+/// The first rows of a transaction, and its time.
+async fn first(
+    store: &Inner,
+    rows: impl FnOnce(&Connection, Timestamp) -> Result<Vec<RunRow>, StoreError> + Send + 'static,
+) -> Result<(Turn, Timestamp, Vec<RunRow>), StoreError> {
+    let clock = Arc::clone(&store.clock);
+    let take = move |connection: &Connection| {
+        // read when nobody else can write: no event of another transaction is newer
+        let now = clock.now();
+        Ok((now, rows(connection, now)?))
     };
-    Ok(Taken { store, now, runs, unreadable, turn: Some(turn) })
+    let (turn, (now, rows)) = store.writer()?.turn(take).await?;
+    Ok((turn, now, rows))
+}
+
+/// Takes due runs. Those that cannot be read make room for the ones behind them.
+async fn take_due(store: Arc<Inner>, limit: usize) -> Result<Taken, StoreError> {
+    let damaged = text(&store.damaged.ids());
+    let due_now = move |connection: &Connection, now| due(connection, now, &damaged, limit);
+    let (mut turn, now, mut rows) = first(&store, due_now).await?;
+    loop {
+        let found = rows.len();
+        let Restored { runs, .. } = store.restore_readable(rows).await?;
+        if runs.len() == found {
+            return Ok(Taken { store, now, runs, unreadable: Vec::new(), turn: Some(turn) });
+        }
+        let damaged = text(&store.damaged.ids());
+        rows = turn.part(move |connection: &Connection| due(connection, now, &damaged, limit)).await?;
+    }
 }
 
 fn by_id(connection: &Connection, ids: &str) -> Result<Vec<RunRow>, StoreError> {
@@ -52,24 +76,13 @@ fn by_id(connection: &Connection, ids: &str) -> Result<Vec<RunRow>, StoreError> 
     rows(connection, sql, [ids]).map_err(error::of_writing)
 }
 
-/// Due runs. Those that cannot be read make room for the ones behind them.
-async fn due(store: &Inner, turn: &mut Turn, now: Timestamp, limit: usize) -> Result<Vec<Run>, StoreError> {
+/// Due runs but for those that are damaged, a JSON list.
+fn due(connection: &Connection, now: Timestamp, damaged: &str, limit: usize) -> Result<Vec<RunRow>, StoreError> {
     let sql = "SELECT run_id, plan_hash, last_seq, state FROM runs
                WHERE wake_at <= ? AND run_id NOT IN (SELECT value FROM json_each(?))
                ORDER BY wake_at, run_id LIMIT ?";
-    loop {
-        let damaged = text(&store.damaged.ids());
-        let due = move |connection: &Connection| {
-            let values = params![StoredTime::exact(now), damaged, count(limit)];
-            rows(connection, sql, values).map_err(error::of_writing)
-        };
-        let rows = turn.part(due).await?;
-        let found = rows.len();
-        let Restored { runs, .. } = store.restore_readable(rows).await?;
-        if runs.len() == found {
-            return Ok(runs);
-        }
-    }
+    let values = params![StoredTime::exact(now), damaged, count(limit)];
+    rows(connection, sql, values).map_err(error::of_writing)
 }
 
 fn rows(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<Vec<RunRow>> {

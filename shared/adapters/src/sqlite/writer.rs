@@ -4,8 +4,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use hermes_core::ports::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
@@ -25,8 +24,8 @@ type Piece = Box<dyn FnOnce(Option<&File>) + Send>;
 enum Order {
     /// A transaction of one piece.
     Whole(Piece),
-    /// A transaction of several pieces. Nothing else is done until their sender goes.
-    Turn { granted: oneshot::Sender<()>, pieces: mpsc::Receiver<Piece> },
+    /// A transaction of several pieces. Nothing else is done until the sender of those after the first one goes.
+    Turn { first: Piece, others: mpsc::Receiver<Piece> },
     /// The end; whatever comes later finds no file.
     Close(oneshot::Sender<io::Result<()>>),
 }
@@ -78,35 +77,43 @@ impl Writer {
         &self.lock
     }
 
-    /// Waits until nobody else writes.
-    pub(super) async fn turn(&self) -> Result<Turn, StoreError> {
-        let (granted, is_granted) = oneshot::channel();
-        let (sender, pieces) = mpsc::channel();
-        self.orders.send(Order::Turn { granted, pieces }).map_err(|_| gone())?;
-        tokio::time::timeout(WAIT, is_granted).await.map_err(|_| kept())?.map_err(|_| gone())?;
-        Ok(Turn { pieces: sender, is_open: false })
+    /// Opens a transaction that goes on after this first piece of work.
+    pub(super) async fn turn<T: Send + 'static>(&self, work: impl Work<T>) -> Result<(Turn, T), StoreError> {
+        let (pieces, others) = mpsc::channel();
+        let first = |connection: &Connection| begin(connection).and_then(|()| work(connection));
+        let outcome = self.ask(first, |first| Order::Turn { first, others }).await?;
+        Ok((Turn { pieces }, outcome))
     }
 
     /// A transaction of one piece. Those that come while another is written follow it at once.
     pub(super) async fn commit<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T, StoreError> {
-        let begun = Arc::new(AtomicBool::new(false));
-        let is_mine = Arc::clone(&begun);
-        let (piece, answered) = piece(move |file| {
-            let given_up = is_mine.swap(true, Ordering::AcqRel);
-            if given_up { Err(kept()) } else { commit(file, false, work) }
+        let whole = |connection: &Connection| begin(connection).and_then(|()| commit(connection, work));
+        self.ask(whole, Order::Whole).await
+    }
+
+    /// Has something done when it is its turn. Whoever stops waiting before that takes it back; what has begun is waited
+    /// for, however long it takes.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl Work<T>,
+        order: impl FnOnce(Piece) -> Order,
+    ) -> Result<T, StoreError> {
+        let waiting = Waiting(Arc::new(Mutex::new(Some(work))));
+        let work = Arc::clone(&waiting.0);
+        let (piece, mut answered) = piece(move |connection| {
+            let work = lock(&work).take();
+            work.map_or_else(|| Err(kept()), |work| work(connection))
         });
-        self.orders.send(Order::Whole(piece)).map_err(|_| gone())?;
-        tokio::pin!(answered);
+        self.orders.send(order(piece)).map_err(|_| gone())?;
         let answer = match tokio::time::timeout(WAIT, &mut answered).await {
             Ok(answer) => answer,
-            Err(_) if !begun.swap(true, Ordering::AcqRel) => return Err(kept()),
-            // what has begun is waited for, however long it takes
+            Err(_) if waiting.take_back() => return Err(kept()),
             Err(_) => answered.await,
         };
         answer.map_err(|_| gone())?
     }
 
-    /// Closes the file after what was begun, however long that takes; nothing can be written then.
+    /// Closes the file after all that was ordered before, however long that takes; nothing can be written then.
     pub(super) async fn close(&self) -> io::Result<()> {
         let (closed, is_closed) = oneshot::channel();
         if self.orders.send(Order::Close(closed)).is_err() {
@@ -127,10 +134,8 @@ fn serve(orders: mpsc::Receiver<Order>, file: File) {
     for order in orders {
         match order {
             Order::Whole(piece) => piece(file.as_ref()),
-            Order::Turn { granted, pieces } => {
-                if granted.send(()).is_ok() {
-                    pieces.into_iter().for_each(|piece| piece(file.as_ref()));
-                }
+            Order::Turn { first, others } => {
+                std::iter::once(first).chain(others).for_each(|piece| piece(file.as_ref()))
             }
             Order::Close(closed) => {
                 // whoever asked may not wait any more
@@ -155,32 +160,46 @@ fn kept() -> StoreError {
     StoreError::Unavailable(format!("another transaction kept the file for {} ms", WAIT.as_millis()))
 }
 
-/// The right to write, and the transaction that it was used for. Dropped before its commit, the transaction is rolled back.
+/// Work that nobody has begun, until somebody takes it.
+struct Waiting<W>(Arc<Mutex<Option<W>>>);
+
+impl<W> Waiting<W> {
+    /// Whether it had not begun, and never will.
+    fn take_back(&self) -> bool {
+        lock(&self.0).take().is_some()
+    }
+}
+
+impl<W> Drop for Waiting<W> {
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}
+
+fn lock<W>(work: &Mutex<Option<W>>) -> MutexGuard<'_, Option<W>> {
+    work.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An open transaction. Dropped before its commit, it is rolled back.
 pub(super) struct Turn {
     pieces: mpsc::Sender<Piece>,
-    is_open: bool,
 }
 
 impl Turn {
-    /// Does a part of the transaction, and opens it if this is the first.
+    /// Does a part of the transaction.
     pub(super) async fn part<T: Send + 'static>(&mut self, work: impl Work<T>) -> Result<T, StoreError> {
-        let was_open = std::mem::replace(&mut self.is_open, true);
-        let (piece, answered) = piece(move |file| {
-            begin(file, was_open)?;
-            work(file)
-        });
+        let (piece, answered) = piece(|connection| go_on(connection).and_then(|()| work(connection)));
         self.pieces.send(piece).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 
-    /// Does the last part of the transaction, or all of it, and commits. If `work` fails, nothing was written; if the commit
-    /// itself does, the error says whether that is known.
+    /// Does the last part of the transaction, and commits. If `work` fails, nothing was written; if the commit itself does,
+    /// the error says whether that is known.
     pub(super) async fn commit<T: Send + 'static>(self, work: impl Work<T>) -> Result<T, StoreError> {
-        let Self { pieces, is_open } = self;
-        let (piece, answered) = piece(move |file| commit(file, is_open, work));
-        pieces.send(piece).map_err(|_| gone())?;
+        let (piece, answered) = piece(|connection| go_on(connection).and_then(|()| commit(connection, work)));
+        self.pieces.send(piece).map_err(|_| gone())?;
         // the next order need not wait until the answer has been heard
-        drop(pieces);
+        drop(self);
         answered.await.map_err(|_| gone())?
     }
 }
@@ -218,18 +237,27 @@ fn execute(connection: &Connection, statement: &'static str) -> Result<(), Store
     done.map(drop).map_err(error::of_writing)
 }
 
-/// Takes the write lock, unless this transaction `was_open` before and so has it.
-fn begin(connection: &Connection, was_open: bool) -> Result<(), StoreError> {
-    match (was_open, connection.is_autocommit()) {
-        (true, true) => Err(StoreError::Unavailable("an error has ended the transaction".to_owned())),
-        (true, false) => Ok(()),
-        (false, _) => execute(connection, "BEGIN IMMEDIATE"),
+/// Opens a transaction, and takes the write lock.
+fn begin(connection: &Connection) -> Result<(), StoreError> {
+    if connection.is_autocommit() {
+        execute(connection, "BEGIN IMMEDIATE")
+    } else {
+        // nothing of it may be committed with this one
+        Err(StoreError::Unavailable("the transaction before could not be rolled back".to_owned()))
+    }
+}
+
+/// Whether the transaction is still open.
+fn go_on(connection: &Connection) -> Result<(), StoreError> {
+    if connection.is_autocommit() {
+        Err(StoreError::Unavailable("an error has ended the transaction".to_owned()))
+    } else {
+        Ok(())
     }
 }
 
 /// Does the last part of a transaction, and commits.
-fn commit<T>(connection: &Connection, was_open: bool, work: impl Work<T>) -> Result<T, StoreError> {
-    begin(connection, was_open)?;
+fn commit<T>(connection: &Connection, work: impl Work<T>) -> Result<T, StoreError> {
     let outcome = work(connection).and_then(|outcome| {
         execute(connection, "COMMIT")?;
         Ok(outcome)
@@ -272,8 +300,9 @@ mod tests {
             Self { writer: Writer::open(&path, lock).expect("it opens"), folder }
         }
 
+        /// A transaction that has written.
         async fn turn(&self) -> Turn {
-            self.writer.turn().await.expect("nobody else writes")
+            self.writer.turn(insert).await.expect("nobody else writes").0
         }
 
         async fn number(&self, sql: &'static str) -> i64 {
@@ -307,11 +336,9 @@ mod tests {
         let world = World::new().await;
         let mut turn = world.turn().await;
         turn.part(insert).await.expect("written");
-        turn.part(insert).await.expect("written");
         drop(turn);
         assert_eq!(world.count().await, 0);
-        let mut turn = world.turn().await;
-        turn.part(insert).await.expect("written");
+        let turn = world.turn().await;
         turn.commit(insert).await.expect("committed");
         assert_eq!(world.count().await, 2);
     }
@@ -320,12 +347,10 @@ mod tests {
     async fn a_part_that_fails_takes_the_whole_transaction_with_it() {
         let world = World::new().await;
         let mut turn = world.turn().await;
-        turn.part(insert).await.expect("written");
         turn.part(fail).await.expect_err("it says so");
         drop(turn);
         assert_eq!(world.count().await, 0);
-        let mut turn = world.turn().await;
-        turn.part(insert).await.expect("written");
+        let turn = world.turn().await;
         turn.commit(|connection| insert(connection).and_then(|()| fail(connection))).await.expect_err("it says so");
         assert_eq!(world.count().await, 0);
     }
@@ -334,7 +359,6 @@ mod tests {
     async fn a_transaction_that_an_error_has_ended_is_not_committed_in_part() {
         let world = World::new().await;
         let mut turn = world.turn().await;
-        turn.part(insert).await.expect("written");
         turn.part(|connection| execute(connection, "ROLLBACK")).await.expect("as a full disk does");
         let refused = turn.commit(insert).await.expect_err("its first part is gone");
         assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
@@ -345,8 +369,9 @@ mod tests {
     async fn a_panic_ends_its_transaction_and_nothing_else() {
         let world = World::new().await;
         let panic = |connection: &Connection| insert(connection).map(|()| panic!("on purpose"));
-        let refused: StoreError = world.turn().await.commit::<()>(panic).await.expect_err("it is told");
-        assert!(matches!(refused, StoreError::Defect(_)), "{refused}");
+        for refused in [world.turn().await.commit::<()>(panic).await, world.writer.commit::<()>(panic).await] {
+            assert!(matches!(refused, Err(StoreError::Defect(_))), "{refused:?}");
+        }
         world.writer.commit(insert).await.expect("committed");
         assert_eq!(world.count().await, 1);
     }
@@ -367,10 +392,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_goes_before_it_is_their_turn_has_written_nothing() {
+        let world = World::new().await;
+        let turn = world.turn().await;
+        let waiting = world.writer.commit(insert);
+        assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
+        drop(turn);
+        assert_eq!(world.count().await, 0);
+    }
+
+    #[tokio::test]
     async fn whoever_waits_too_long_for_others_has_written_nothing() {
         let world = World::new().await;
-        let mut turn = world.turn().await;
-        turn.part(insert).await.expect("written");
+        let turn = world.turn().await;
         tokio::time::pause();
         let refused = world.writer.commit(insert).await.expect_err("somebody else has the file");
         assert!(refused.to_string().contains("kept the file"), "{refused}");
@@ -408,8 +442,7 @@ mod tests {
         let log = world.folder.path().join("hermes.db-wal");
         world.writer.commit(insert).await.expect("committed");
         assert!(log.exists());
-        let mut turn = world.turn().await;
-        turn.part(insert).await.expect("written");
+        let turn = world.turn().await;
         {
             let closing = world.writer.close();
             tokio::pin!(closing);
