@@ -46,8 +46,8 @@ pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     let lanes = if shared.store.commits_take_turns() { LANES_IN_TURN } else { 1 };
     let (lanes, waiting): (Vec<_>, Vec<_>) = (0..lanes).map(|_| mpsc::channel(TRANSITION_RUNS_MAX)).unzip();
     let room = Semaphore::new(AHEAD_KB);
-    let write = join_all(waiting.into_iter().map(|waiting| write(&shared, waiting, &room, &shutdown)));
-    tokio::join!(biased; read(&shared, Lanes(lanes), &room, &shutdown), write);
+    let writers = waiting.into_iter().map(|waiting| write(&shared, waiting, &room, &shutdown));
+    tokio::join!(biased; read(&shared, Lanes(lanes), &room, &shutdown), join_all(writers));
 }
 
 /// The ways to [`write()`]. All reports about a run take the same one, and so stay in their order.
@@ -55,8 +55,9 @@ struct Lanes(Vec<mpsc::Sender<DeliveredReport>>);
 
 impl Lanes {
     fn of(&self, run_id: RunId) -> &mpsc::Sender<DeliveredReport> {
-        let [.., last] = *run_id.as_uuid().as_bytes();
-        &self.0[usize::from(last) % self.0.len()]
+        // the last bytes of an id are random (RFC 9562, version 7)
+        let [.., random] = *run_id.as_uuid().as_bytes();
+        &self.0[usize::from(random) % self.0.len()]
     }
 }
 

@@ -43,8 +43,8 @@ pub use seen::NAVIGATIONS_MAX;
 pub const CHROMIUM_PATH: &str = "CHROMIUM_PATH";
 /// Names under which the program is looked for in `PATH`, in this order.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
-/// Longest wait for the program to tell its version.
-const VERSION_MS: u64 = 10_000;
+/// Longest wait for the program to tell its version: a slow disk has hundreds of MB to read for it.
+const VERSION_MS: u64 = 60_000;
 /// Time that is kept for ending the browser.
 const END_RESERVE_MS: u64 = 1_000;
 

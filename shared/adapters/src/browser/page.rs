@@ -81,9 +81,11 @@ struct CollectedList {
 
 /// Loads the page; ends before `end`, however the page behaves, as far as the browser answers.
 pub(super) async fn load(session: &mut Session, visit: &Visit, group: u32, end: Instant) -> Result<PageLoad, Failure> {
-    let version = session.call("Browser.getVersion", json!({})).await?;
-    let frame = session.open_page().await?;
-    warm_up(session, frame.clone()).await?;
+    // A machine that has not run it for a while reads some hundred MB first. Giving up would be to begin that anew, so the
+    // start may take what the visit has.
+    let version = session.call_until("Browser.getVersion", json!({}), end).await?;
+    let frame = session.open_page(end).await?;
+    warm_up(session, frame.clone(), end).await?;
     prepare(session, &visit.profile, &user_agent(&version, visit)).await?;
     session.seen.begin(frame);
     let started = Instant::now();
@@ -107,11 +109,10 @@ fn name(version: &Value) -> String {
 }
 
 /// The browser's own first document costs it tens of milliseconds that have nothing to do with any site.
-async fn warm_up(session: &mut Session, frame: String) -> Result<(), Failure> {
+async fn warm_up(session: &mut Session, frame: String, end: Instant) -> Result<(), Failure> {
     session.seen.begin(frame);
-    session.call("Page.enable", json!({})).await?;
-    session.call("Page.navigate", json!({"url": "data:text/html,<p>warm</p>"})).await?;
-    let end = Instant::now() + Duration::from_millis(COLLECT_MS);
+    session.call_until("Page.enable", json!({}), end).await?;
+    session.call_until("Page.navigate", json!({"url": "data:text/html,<p>warm</p>"}), end).await?;
     while !session.seen.is_loaded {
         match timeout_at(end, session.next()).await {
             Ok(told) => drop(told?),

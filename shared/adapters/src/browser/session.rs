@@ -9,7 +9,7 @@ use super::Failure;
 use super::pipe::Pipe;
 use super::seen::Seen;
 
-/// Longest wait for the answer to a call that the page cannot hold up.
+/// Longest wait for the answer of a browser that is up to a call that the page cannot hold up.
 pub(super) const CALL_MS: u64 = 15_000;
 
 /// One conversation with one browser about one page.
@@ -35,19 +35,20 @@ impl Session {
         Self { pipe, last_id: 0, page: None, seen: Seen::default() }
     }
 
-    /// Opens an empty page and its channel; gives the identity of its frame. Any other page that opens is closed.
-    pub(super) async fn open_page(&mut self) -> Result<String, Failure> {
-        let target = self.call("Target.createTarget", json!({"url": "about:blank"})).await?;
+    /// Opens an empty page and its channel, by `end`; gives the identity of its frame. Any other page that opens is closed.
+    pub(super) async fn open_page(&mut self, end: Instant) -> Result<String, Failure> {
+        let target = self.call_until("Target.createTarget", json!({"url": "about:blank"}), end).await?;
         let target = text(&target, "/targetId")?;
-        let attached = self.call("Target.attachToTarget", json!({"targetId": target, "flatten": true})).await?;
+        let attach = json!({"targetId": target, "flatten": true});
+        let attached = self.call_until("Target.attachToTarget", attach, end).await?;
         self.seen.own_target.clone_from(&target);
         let everything_else = json!({
             "autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true,
             "filter": [{"type": "page", "exclude": false}, {"exclude": true}],
         });
-        self.call("Target.setAutoAttach", everything_else).await?;
+        self.call_until("Target.setAutoAttach", everything_else, end).await?;
         self.page = Some(text(&attached, "/sessionId")?);
-        let tree = self.call("Page.getFrameTree", json!({})).await?;
+        let tree = self.call_until("Page.getFrameTree", json!({}), end).await?;
         text(&tree, "/frameTree/frame/id")
     }
 

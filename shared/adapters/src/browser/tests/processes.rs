@@ -107,6 +107,27 @@ async fn a_browser_that_is_killed_is_a_broken_browser_at_once() {
     assert!(matches!(&error, BrowserError::Broken(why) if why.contains("process")), "{error}");
 }
 
+/// A program of a test's own, in the browser's place.
+fn scripted(folder: &Path, script: &str) -> Chromium {
+    let program = folder.join("chromium");
+    std::fs::write(&program, script).expect("writable");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    Chromium::find(&[(CHROMIUM_PATH.to_owned(), program.display().to_string())].into())
+}
+
+/// A cold machine with a slow disk takes half a minute.
+#[tokio::test]
+async fn a_browser_that_takes_long_to_start_is_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let seconds = session::CALL_MS / 1_000 + 1;
+    let program = chromium().program().expect("checked").display().to_string();
+    let slow = scripted(folder.path(), &format!("#!/bin/sh\nsleep {seconds}; exec {program} \"$@\""));
+    let server = Server::with(&[("/", "hello")]).await;
+    let visit = visit(&server.url("/"));
+    let load = slow.visit(&visit, Instant::now() + visit.timeout).await.expect("only its start is slow");
+    assert_eq!(load.status, Some(200));
+}
+
 #[tokio::test]
 async fn what_is_no_browser_is_told_with_its_own_words_and_does_not_hang() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -114,11 +135,7 @@ async fn what_is_no_browser_is_told_with_its_own_words_and_does_not_hang() {
         ("#!/bin/sh\necho 'libnss3.so is missing' >&2; exit 3", "its process ended: libnss3.so is missing"),
         ("#!/bin/sh\nwhile :; do sleep 1; done", "does not answer"),
     ] {
-        let program = folder.path().join("chromium");
-        std::fs::write(&program, script).expect("writable");
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("ours");
-        let environment = [(CHROMIUM_PATH.to_owned(), program.display().to_string())].into();
-        let chromium = Chromium::find(&environment);
+        let chromium = scripted(folder.path(), script);
         let end = Instant::now() + Duration::from_secs(4);
         let error = chromium.visit(&visit("http://127.0.0.1:9/"), end).await.expect_err("no browser");
         assert!(matches!(&error, BrowserError::Broken(why) if why.contains(expected)), "{error}");
