@@ -114,7 +114,8 @@ impl Maker {
     }
 
     fn fact(&mut self, id: &str, value: impl Into<Value>, method: Method, quality: f64, found: Findings) {
-        self.report.told(id, value.into(), method, quality, found);
+        self.report.push(id, value.into(), None, found);
+        self.report.qualify(method, quality);
     }
 
     /// A source that failed is a warning, and what it would have said is missing.

@@ -97,14 +97,6 @@ impl Report {
         });
     }
 
-    /// A value that somebody else said or that was computed, with the trust that it deserves, 0 to 1.
-    pub fn told(&mut self, id: &str, value: Value, method: Method, quality: f64, found: Findings) {
-        self.push(id, value, None, found);
-        if let Some(signal) = self.signals.last_mut() {
-            (signal.method, signal.quality) = (method, quality);
-        }
-    }
-
     /// How many were found among `n` things.
     pub fn count(&mut self, id: &str, found: Findings, n: u64) {
         self.push(id, found.total().into(), Some(n), found);
@@ -139,7 +131,7 @@ impl Report {
         }
     }
 
-    /// Says how the last signal was obtained, and how far it is trusted; without it, our crawler read it.
+    /// How the last signal was obtained, and how far it can be trusted (0 to 1), where that differs from the others.
     pub fn qualify(&mut self, method: Method, quality: f64) {
         if let Some(signal) = self.signals.last_mut() {
             signal.method = method;
