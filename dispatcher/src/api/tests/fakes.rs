@@ -1,4 +1,5 @@
-//! A store in memory that can be switched off, made to hang, or made to panic; a queue that can be switched off.
+//! A store in memory that can be switched off, made to hang, also for one run alone, or made to panic; a queue that can be
+//! switched off.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use hermes_core::ports::store::{
 use hermes_core::run::{Jitter, JobOrder};
 use hermes_core::wire::{Job, JobId};
 use hermes_core::{EventId, Json, Plan, PlanId, Run, RunId, Timestamp, WorkerKey};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// 2025-01-27T10:00:00Z: the clock's first reading.
@@ -52,6 +54,8 @@ struct Switches {
     hanging: AtomicBool,
     panicking: AtomicBool,
     answers_to_lose: AtomicU64,
+    in_turn: AtomicBool,
+    held: watch::Sender<Option<RunId>>,
 }
 
 impl SwitchedStore {
@@ -82,6 +86,16 @@ impl SwitchedStore {
 
     pub(super) fn panic(&self) {
         self.switches.panicking.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on it says that its commits take turns. They do not, so that a test sees who waits for whom.
+    pub(super) fn take_turns(&self) {
+        self.switches.in_turn.store(true, Ordering::SeqCst);
+    }
+
+    /// Commits that change this run wait until no run is held, or another one.
+    pub(super) fn hold(&self, run_id: Option<RunId>) {
+        self.switches.held.send_replace(run_id);
     }
 
     /// The store, if it answers.
@@ -134,6 +148,10 @@ impl Transaction for SwitchedTransaction {
 
     async fn commit(self: Box<Self>, changes: Vec<Change>) -> Result<Vec<Committed>, StoreError> {
         self.switches.check().await?;
+        let is_of =
+            |held: RunId| changes.iter().any(|change| matches!(change, Change::Update { run, .. } if run.id() == held));
+        let mut held = self.switches.held.subscribe();
+        held.wait_for(|held| !held.is_some_and(is_of)).await.expect("the switches are there");
         let writes = !changes.is_empty();
         let committed = self.inner.commit(changes).await?;
         let left = &self.switches.answers_to_lose;
@@ -228,6 +246,10 @@ impl Store for SwitchedStore {
 
     async fn callback_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.up().await?.callback_key(fresh).await
+    }
+
+    fn commits_take_turns(&self) -> bool {
+        self.switches.in_turn.load(Ordering::SeqCst)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! A store whose answers are lost, and one that was away for a while.
+//! A store whose answers are lost, one that was away for a while, and one that takes long for a commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +85,11 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let (store, queue, dispatcher) = (SwitchedStore::new(), MemoryQueue::new(), CancellationToken::new());
+        Self::over(SwitchedStore::new()).await
+    }
+
+    async fn over(store: SwitchedStore) -> Self {
+        let (queue, dispatcher) = (MemoryQueue::new(), CancellationToken::new());
         let worker = queue.worker("worker-1");
         let engine = start(&store, &queue, &dispatcher).await;
         Self { store, queue, worker, engine, dispatcher }
@@ -199,4 +203,33 @@ async fn attempts_that_nobody_answered_time_out_soon_after_the_store_is_back() {
     let late_ms = back.elapsed().as_millis();
     let limit_ms = hermes_core::limits::HEAD_START_MAX_MS + hermes_core::limits::OUTAGE_PAUSE_MAX_MS;
     assert!(late_ms <= u128::from(limit_ms), "{late_ms} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_commits_take_turns_other_runs_are_decided_while_one_commit_takes_long() {
+    let store = SwitchedStore::new();
+    store.take_turns();
+    let bench = Bench::over(store).await;
+    let (held, held_jobs) = bench.begun().await;
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        others.push(bench.begun().await);
+    }
+    bench.store.hold(Some(held));
+    bench.complete(&held_jobs).await;
+    pass(10).await;
+    for (_, jobs) in &others {
+        bench.complete(jobs).await;
+    }
+    pass(1_000).await;
+    let mut done = 0;
+    for (run_id, _) in &others {
+        let run = bench.store.run(*run_id).await.expect("read").expect("there");
+        done += usize::from(run.status().is_settled());
+    }
+    assert!((1..others.len()).contains(&done), "two ways, of which one is blocked: {done} runs settled");
+    bench.store.hold(None);
+    for run_id in others.iter().map(|(run_id, _)| *run_id).chain([held]) {
+        assert_eq!(bench.settled(run_id).await.status(), RunStatus::Completed);
+    }
 }
